@@ -1,0 +1,1 @@
+//! Event loop over recorded ticks, metrics and reports.

@@ -1,0 +1,1 @@
+//! The simulated exchange: matching, queue models, fees, margin, account ledger. Pure and deterministic.

@@ -1,0 +1,1 @@
+//! Reading the outside world: TqSdk CSV, CTP CSV, and the synthetic market.

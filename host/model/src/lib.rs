@@ -1,0 +1,1 @@
+//! Scoring of trained models and the artefact format.

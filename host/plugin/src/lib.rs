@@ -1,0 +1,1 @@
+//! The only room that knows wasmtime: engine, host modules by WIT version, limits, artefacts.

@@ -1,0 +1,1 @@
+//! One variety's lineup (features, model, strategy), driven the same way live and in backtest.

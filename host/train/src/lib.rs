@@ -1,0 +1,1 @@
+//! Linear models, walk-forward splits, evaluation.

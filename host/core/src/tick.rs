@@ -13,7 +13,11 @@ pub const TICK_COLUMNS: usize = 28;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Column(u8);
 
-#[expect(non_upper_case_globals, missing_docs, reason = "associated constants stand for enum variants; names are the columns'")]
+#[expect(
+    non_upper_case_globals,
+    missing_docs,
+    reason = "associated constants stand for enum variants; names are the columns'"
+)]
 impl Column {
     pub const Datetime: Self = Self(0);
     pub const LastPrice: Self = Self(1);

@@ -112,7 +112,7 @@ impl Column {
 
     /// A price column (last, average, highest, lowest, book prices): 0 means null on input.
     pub const fn is_price(self) -> bool {
-        matches!(self.0, 1..=4) || (self.0 >= 8 && (self.0 - 8) % 2 == 0)
+        matches!(self.0, 1..=4) || (self.0 >= 8 && self.0.is_multiple_of(2))
     }
 
     /// First 16 hex digits of the digest of all names and types (D-03).

@@ -1,0 +1,113 @@
+//! How much of a result is the luck of having tried many variants.
+
+use crate::{mean, normal_quantile, psr, sample_std};
+use serde::{Deserialize, Serialize};
+
+/// Euler's constant γ.
+const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
+
+/// Expected largest Sharpe ratio of `n_trials` trials without skill whose ratios have the variance `variance`.
+///
+/// √V·((1 − γ)·Φ⁻¹(1 − 1/N) + γ·Φ⁻¹(1 − 1/(N·e))); 0 for fewer than two trials. Source: Bailey, López de Prado 2014.
+pub fn expected_max_sharpe(variance: f64, n_trials: usize) -> f64 {
+    if n_trials < 2 {
+        return 0.0;
+    }
+    let n = n_trials as f64;
+    // −Φ⁻¹(q) = Φ⁻¹(1 − q), and q keeps its digits when it is small.
+    let upper = |q: f64| -normal_quantile(q);
+    variance.sqrt() * ((1.0 - EULER_GAMMA) * upper(1.0 / n) + EULER_GAMMA * upper(1.0 / (n * std::f64::consts::E)))
+}
+
+/// Deflated Sharpe ratio: [`psr`] against [`expected_max_sharpe`]; all ratios per observation.
+///
+/// Source: Bailey, López de Prado 2014.
+pub fn dsr(
+    sharpe: f64,
+    variance: f64,
+    n_trials: usize,
+    n_observations: usize,
+    skew: f64,
+    kurtosis: f64,
+) -> Option<f64> {
+    psr(sharpe, expected_max_sharpe(variance, n_trials), n_observations, skew, kurtosis)
+}
+
+/// By what the best variant is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PboMeasure {
+    /// Mean of the periods.
+    Mean,
+    /// Mean over sample standard deviation; a column without variation counts as 0, or as ±∞ by the sign of its mean.
+    Sharpe,
+}
+
+impl PboMeasure {
+    fn of(self, values: &[f64]) -> f64 {
+        let m = mean(values);
+        match self {
+            Self::Mean => m,
+            Self::Sharpe => match sample_std(values) {
+                Some(std) if std > 0.0 => m / std,
+                _ if m == 0.0 => 0.0,
+                _ => m.signum() * f64::INFINITY,
+            },
+        }
+    }
+}
+
+/// Result of [`pbo_cscv`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pbo {
+    /// Share of logits ≤ 0: probability that the best variant in-sample is below the median out of sample.
+    pub pbo: f64,
+    /// ln(w/(1 − w)), w = rank/(N + 1), of every choice of blocks, ascending.
+    pub logits: Vec<f64>,
+}
+
+/// Probability of backtest overfitting by combinatorially symmetric cross-validation.
+///
+/// `returns[period][variant]`, finite. Periods are cut into `blocks` equal blocks (even, at least 2); periods that do not fill the
+/// blocks are left out at the start. On ties the first variant is the best in-sample, and ranks are averaged out of sample.
+/// `None` for fewer than two variants, ragged rows, an odd number of blocks, or fewer periods than blocks.
+/// Source: Bailey, Borwein, López de Prado, Zhu 2017.
+pub fn pbo_cscv(returns: &[Vec<f64>], blocks: usize, measure: PboMeasure) -> Option<Pbo> {
+    let variants = returns.first()?.len();
+    // Above 26 blocks the choices no longer fit any patience: C(26, 13) is 10 million.
+    if variants < 2 || blocks < 2 || blocks > 26 || blocks % 2 == 1 || returns.len() < blocks {
+        return None;
+    }
+    if returns.iter().any(|row| row.len() != variants) {
+        return None;
+    }
+    let block_rows = returns.len() / blocks;
+    let rows = &returns[returns.len() - block_rows * blocks..];
+    let scores = |chosen: u32| -> Vec<f64> {
+        (0..variants)
+            .map(|v| {
+                let values: Vec<f64> = (0..blocks)
+                    .filter(|b| chosen >> b & 1 == 1)
+                    .flat_map(|b| rows[b * block_rows..(b + 1) * block_rows].iter().map(move |row| row[v]))
+                    .collect();
+                measure.of(&values)
+            })
+            .collect()
+    };
+    let all = (1u32 << blocks) - 1;
+    let mut logits: Vec<f64> = (0..=all)
+        .filter(|chosen| chosen.count_ones() as usize == blocks / 2)
+        .map(|chosen| {
+            let inside = scores(chosen);
+            let best = (1..variants).fold(0, |best, v| if inside[v] > inside[best] { v } else { best });
+            let outside = scores(all & !chosen);
+            let below = outside.iter().filter(|s| **s < outside[best]).count() as f64;
+            let equal = outside.iter().filter(|s| **s == outside[best]).count() as f64;
+            let w = (below + (equal + 1.0) / 2.0) / (variants + 1) as f64;
+            libm::log(w / (1.0 - w))
+        })
+        .collect();
+    logits.sort_by(f64::total_cmp);
+    let pbo = logits.iter().filter(|l| **l <= 0.0).count() as f64 / logits.len() as f64;
+    Some(Pbo { pbo, logits })
+}

@@ -1,1 +1,133 @@
-fn main() {}
+//! Project commands: `cargo xtask demo`, `cargo xtask test` and their parts.
+//!
+//! Every step prints what it runs and what it installs before it does so, and can be run again without harm.
+
+mod guests;
+mod python;
+mod steps;
+
+use std::{path::PathBuf, process::ExitCode};
+use steps::{Failure, Step, cargo, ghtrader, root};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [--ticks FILE…] [--out DIR]   set-up, build, and the whole way from ticks to a report
+  test                               set-up, and every test: host, SDK, plugins natively and in wasm, integration, tidy
+
+  setup                              installs what is missing (guest target, Python packages of the tests)
+  plugins                            builds and packs the reference plugins into plugins/target/artifacts
+  lint                               formatting and clippy, warnings are errors
+  doc                                the API documentation of every crate
+  bench import|replay|features       rows a second, against a peer or the native build in the same run
+  study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
+  bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match command {
+        "demo" => demo(rest),
+        "test" => test(rest),
+        "setup" => guests::setup().and_then(|_| python::setup()).map(drop),
+        "plugins" => guests::build().map(drop),
+        "lint" => lint(),
+        "doc" => cargo(&["doc", "--release", "--workspace", "--no-deps"]).run("document every crate"),
+        "bench" => bench(rest),
+        "study" => study(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure(format!("there is no command `{other}`\n\n{HELP}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds host and plugins and hands over to `ghtrader demo`.
+fn demo(args: &[String]) -> Result<(), Failure> {
+    guests::setup()?;
+    cargo(&["build", "--release", "-p", "ghtrader-cli"]).run("build the host")?;
+    let artefacts = guests::build()?;
+    let mut step = ghtrader(&["demo"]);
+    step.arg("--plugins").arg(artefacts);
+    step.args(args);
+    step.run("run the main way")
+}
+
+/// Every test; lints ride on the same compilation, so that nothing is built twice.
+fn test(args: &[String]) -> Result<(), Failure> {
+    guests::setup()?;
+    let python = python::setup()?;
+    cargo(&["fmt", "--all", "--check"]).run("check the formatting of the host")?;
+    let plugins = root().join("plugins");
+    let mut format = cargo(&["fmt", "--all", "--check"]);
+    format.dir(&plugins);
+    format.run("check the formatting of the plugins")?;
+    let mut build = cargo(&["build", "--release", "--workspace", "--bins"]);
+    linted(&mut build);
+    build.run("build the host, warnings are errors")?;
+    let artefacts = guests::build()?;
+    let mut native = cargo(&["test", "--release", "--target-dir", "target/native"]);
+    native.dir(&plugins);
+    native.run("test the plugins natively")?;
+    let mut host = cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
+    linted(&mut host);
+    host.env("GHTRADER_ARTEFACTS", artefacts);
+    host.env("GHTRADER_PYTHON", python);
+    host.args(args);
+    host.run("test host, SDK, wasm plugins and integration")
+}
+
+/// Runs clippy as the workspace's compiler: one compilation both lints and builds, and dependencies stay shared.
+fn linted(step: &mut Step) {
+    step.env("RUSTC_WORKSPACE_WRAPPER", PathBuf::from("clippy-driver"));
+    step.env("CLIPPY_ARGS", PathBuf::from("-Dwarnings__CLIPPY_HACKERY__"));
+    step.env("CLIPPY_CONF_DIR", root());
+}
+
+fn lint() -> Result<(), Failure> {
+    cargo(&["fmt", "--all", "--check"]).run("check the formatting")?;
+    let mut build = cargo(&["build", "--release", "--workspace", "--all-targets"]);
+    linted(&mut build);
+    build.run("lint everything, warnings are errors")
+}
+
+fn bench(args: &[String]) -> Result<(), Failure> {
+    let Some(kind) = args.first() else {
+        return Err(Failure("bench what? import, replay, features or oracle".to_owned()));
+    };
+    guests::setup()?;
+    cargo(&["build", "--release", "-p", "ghtrader-bench", "-p", "ghtrader-cli"]).run("build the benchmarks")?;
+    let artefacts = guests::build()?;
+    let mut step = Step::new(steps::binary("ghtrader-bench"));
+    step.args(args);
+    step.env("GHTRADER_ARTEFACTS", artefacts);
+    if kind == "import" {
+        step.env("GHTRADER_PYTHON", python::setup()?);
+    }
+    step.run("measure")
+}
+
+fn study(args: &[String]) -> Result<(), Failure> {
+    if args.first().map(String::as_str) != Some("signal") {
+        return Err(Failure("study what? signal".to_owned()));
+    }
+    guests::setup()?;
+    cargo(&["build", "--release", "-p", "ghtrader-bench"]).run("build the study")?;
+    let artefacts = guests::build()?;
+    let mut step = Step::new(steps::binary("ghtrader-bench"));
+    step.arg("study").args(args);
+    step.env("GHTRADER_ARTEFACTS", artefacts);
+    step.run("study")
+}

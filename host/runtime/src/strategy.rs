@@ -1,0 +1,90 @@
+//! One strategy instance behind its input layout.
+
+use crate::{InputLayout, RuntimeError};
+use ghtrader_kernels::wire::{Action, Event, WORDS};
+use ghtrader_plugin::{AccountView, StrategyInstance};
+
+/// Drives a strategy: hands it blocks, lets it run until it acts, decodes what it wants.
+pub struct StrategyRunner {
+    instance: Box<dyn StrategyInstance>,
+    layout: InputLayout,
+    event_words: Vec<u64>,
+    action_words: Vec<u64>,
+    actions: Vec<Action>,
+}
+
+impl StrategyRunner {
+    /// Resolves the strategy's inputs against the lineup's columns.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownColumn`] if it asks for a column that nothing makes.
+    pub fn new(instance: Box<dyn StrategyInstance>, made: &[String]) -> Result<Self, RuntimeError> {
+        let layout = InputLayout::resolve(&instance.description().inputs, made)?;
+        Ok(Self {
+            instance,
+            layout,
+            event_words: Vec::new(),
+            action_words: Vec::new(),
+            actions: Vec::new(),
+        })
+    }
+
+    /// Rows that must have been seen before the strategy may act.
+    pub fn warmup_rows(&self) -> u32 {
+        self.instance.description().warmup_rows
+    }
+
+    /// What a row of a block consists of; equal for all instances of one lineup, so a block is packed once for all.
+    pub fn layout(&self) -> &InputLayout {
+        &self.layout
+    }
+
+    /// Hands over a block packed by [`Self::layout`]; the block before is forgotten.
+    ///
+    /// # Errors
+    /// The plugin's fault.
+    pub fn load(&mut self, words: &[u64]) -> Result<(), RuntimeError> {
+        Ok(self.instance.load(words)?)
+    }
+
+    /// Runs the rows `start..until` of the block; gives the row at which it acts (`until` if it does not) and its actions.
+    ///
+    /// # Errors
+    /// The plugin's fault, or [`RuntimeError::Contract`] for a row outside the range or an action that cannot be read.
+    pub fn run(
+        &mut self,
+        start: u32,
+        until: u32,
+        account: &AccountView,
+        events: &[Event],
+    ) -> Result<(u32, &[Action]), RuntimeError> {
+        self.event_words.clear();
+        for event in events {
+            self.event_words.extend_from_slice(&event.encode());
+        }
+        self.action_words.clear();
+        self.actions.clear();
+        let at = self.instance.run(start, until, account, &self.event_words, &mut self.action_words)?;
+        if at < start || at > until || (at == until) != self.action_words.is_empty() {
+            return Err(RuntimeError::Contract {
+                what: format!(
+                    "run({start}, {until}) returned row {at} with {} action words; a row inside with actions, or {until} \
+                     with none",
+                    self.action_words.len()
+                ),
+            });
+        }
+        let (chunks, rest) = self.action_words.as_chunks::<WORDS>();
+        if !rest.is_empty() {
+            return Err(RuntimeError::Contract {
+                what: format!("{} action words are no multiple of {WORDS}", self.action_words.len()),
+            });
+        }
+        for chunk in chunks {
+            let action = Action::decode(chunk)
+                .ok_or_else(|| RuntimeError::Contract { what: format!("no action is packed as {chunk:?}") })?;
+            self.actions.push(action);
+        }
+        Ok((at, &self.actions))
+    }
+}

@@ -1,0 +1,94 @@
+//! One step: a command that is shown, run, and named when it fails.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Why a step failed, for a person.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+/// A command that has not run yet.
+pub(crate) struct Step(Command);
+
+impl Step {
+    pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
+        Self(Command::new(program))
+    }
+
+    pub(crate) fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.0.arg(arg);
+        self
+    }
+
+    pub(crate) fn args(&mut self, args: &[String]) -> &mut Self {
+        self.0.args(args);
+        self
+    }
+
+    pub(crate) fn env(&mut self, key: &str, value: PathBuf) -> &mut Self {
+        self.0.env(key, value);
+        self
+    }
+
+    pub(crate) fn dir(&mut self, dir: &Path) -> &mut Self {
+        self.0.current_dir(dir);
+        self
+    }
+
+    fn shown(&self) -> String {
+        let words: Vec<&OsStr> = std::iter::once(self.0.get_program()).chain(self.0.get_args()).collect();
+        words.join(OsStr::new(" ")).to_string_lossy().into_owned()
+    }
+
+    /// Runs it with its output in view.
+    pub(crate) fn run(&mut self, what: &str) -> Result<(), Failure> {
+        eprintln!("==> {what}: {}", self.shown());
+        let status = self.0.status().map_err(|e| Failure(format!("cannot start `{}`: {e}", self.shown())))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(Failure(format!("{what} failed ({status}): {}", self.shown())))
+    }
+
+    /// Runs it in silence and gives its standard output; `None` if it cannot be started or fails.
+    pub(crate) fn output(&mut self) -> Option<String> {
+        let output = self.0.output().ok().filter(|o| o.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    // infra/xtask lies two folders below it.
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// `cargo …` in the checkout, with the toolchain that runs this program.
+pub(crate) fn cargo(args: &[&str]) -> Step {
+    let mut step = Step::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    step.0.args(args).current_dir(root());
+    step
+}
+
+/// A program of this workspace, beside this one.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.with_file_name(name)
+}
+
+/// `ghtrader …` as just built; paths in its arguments stay relative to where the user is.
+pub(crate) fn ghtrader(args: &[&str]) -> Step {
+    let mut step = Step::new(binary("ghtrader"));
+    step.0.args(args);
+    step
+}
+
+/// Where set-up keeps what every checkout of this user can share.
+pub(crate) fn user_cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| OsString::from("."))).join(".cache");
+    base.unwrap_or_else(home).join("ghtrader")
+}

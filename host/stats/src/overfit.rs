@@ -75,7 +75,7 @@ pub struct Pbo {
 pub fn pbo_cscv(returns: &[Vec<f64>], blocks: usize, measure: PboMeasure) -> Option<Pbo> {
     let variants = returns.first()?.len();
     // Above 26 blocks the choices no longer fit any patience: C(26, 13) is 10 million.
-    if variants < 2 || blocks < 2 || blocks > 26 || blocks % 2 == 1 || returns.len() < blocks {
+    if variants < 2 || !(2..=26).contains(&blocks) || blocks % 2 == 1 || returns.len() < blocks {
         return None;
     }
     if returns.iter().any(|row| row.len() != variants) {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock or depends on the order of a hashed map, so every other room may build on it.
 
+mod border;
 mod calendar;
 mod contract;
 mod date;
@@ -15,6 +16,7 @@ mod symbol;
 mod tick;
 mod time;
 
+pub use border::{Border, BorderKind, GAP_NS, day_borders};
 pub use calendar::{Calendar, CalendarError};
 pub use contract::{
     ContractSpec, ContractTable, SpecError, contract_spec, delivery_month, is_double_sided, last_trading_day,

@@ -1,1 +1,3 @@
 //! Reading the outside world: TqSdk CSV, CTP CSV, and the synthetic market.
+
+pub mod bench_stream;

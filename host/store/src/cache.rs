@@ -1,0 +1,165 @@
+//! The replay cache: uncompressed Arrow IPC under the truth's digest, mapped. Whatever is wrong with a cache file, the answer is
+//! to build it again from Parquet.
+
+use crate::StoreError;
+use crate::frame::Frame;
+use crate::map::map_file;
+use crate::parquet_file::{batch_of, frame_of};
+use crate::publish::{create_dirs, temporary};
+use arrow_buffer::Buffer;
+use arrow_ipc::convert::fb_to_schema;
+use arrow_ipc::reader::{FileDecoder, read_footer_length};
+use arrow_ipc::root_as_footer;
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::ArrowError;
+use ghtrader_core::{Digest, Phase};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a cache file has to hold to be believed.
+pub(crate) struct Expected<'a> {
+    pub(crate) truth: &'a Digest,
+    pub(crate) rows: usize,
+    pub(crate) first_ts_ns: i64,
+    pub(crate) last_ts_ns: i64,
+    pub(crate) with_phase: bool,
+    pub(crate) floats: &'a [String],
+}
+
+const SEAL_KEY: &str = "ghtrader.cache";
+const SEAL_PREFIX: &str = "check=";
+const SEAL_DIGITS: usize = 16;
+/// Footer length (4 bytes) and magic (6 bytes).
+const TRAILER_BYTES: usize = 10;
+
+pub(crate) fn path_of(root: &Path, truth: &Digest) -> PathBuf {
+    root.join("cache").join(format!("{truth}.arrow"))
+}
+
+/// The mapped rows, `None` if the file is missing or is not exactly what was published.
+pub(crate) fn open(path: &Path, expected: &Expected<'_>) -> Option<Frame> {
+    let file = File::open(path).ok()?;
+    if file.metadata().ok()?.len() < TRAILER_BYTES as u64 {
+        return None;
+    }
+    let bytes = map_file(&file).ok()?;
+    let body = body_range(&bytes, expected)?;
+    // The decoder trusts offsets; the seal says that they are those that the encoder wrote.
+    let sealed = seal_position(&bytes[body.end..]).map(|at| body.end + at)?;
+    if bytes.get(sealed..sealed + SEAL_DIGITS)? != seal(&bytes, &body, sealed, expected.truth).as_bytes() {
+        return None;
+    }
+    let frame = decode(&bytes, expected).ok()??;
+    believable(&frame, expected).then_some(frame)
+}
+
+fn believable(frame: &Frame, expected: &Expected<'_>) -> bool {
+    let rows = expected.rows;
+    let lengths = frame.seq.len() == rows
+        && frame.phase.as_ref().is_none_or(|p| p.len() == rows && p.iter().all(|v| *v < Phase::ALL.len() as u8))
+        && frame.floats.iter().all(|c| c.len() == rows);
+    lengths
+        && frame.rows() == rows
+        && frame.ts_ns.first() == Some(&expected.first_ts_ns)
+        && frame.ts_ns.last() == Some(&expected.last_ts_ns)
+}
+
+/// Where the columns' bytes lie, from the lengths alone; everything else is metadata under the seal.
+fn body_range(bytes: &[u8], expected: &Expected<'_>) -> Option<std::ops::Range<usize>> {
+    let trailer = bytes.len().checked_sub(TRAILER_BYTES)?;
+    let footer = read_footer_length(bytes[trailer..].try_into().ok()?).ok()?;
+    // An end-of-stream marker of 8 bytes stands before the footer.
+    let end = trailer.checked_sub(footer)?.checked_sub(8)?;
+    let padded = |width: usize| expected.rows.checked_mul(width).map(|n| n.next_multiple_of(64));
+    let phase = if expected.with_phase { padded(1)? } else { 0 };
+    let length = padded(8)?.checked_mul(expected.floats.len() + 1)?.checked_add(padded(4)?)?.checked_add(phase)?;
+    Some(end.checked_sub(length)?..end)
+}
+
+/// Where the seal's digits stand in the footer.
+fn seal_position(footer: &[u8]) -> Option<usize> {
+    let prefix = SEAL_PREFIX.as_bytes();
+    footer.windows(prefix.len()).position(|w| w == prefix).map(|at| at + prefix.len())
+}
+
+/// Digest over all metadata bytes but the seal itself, bound to the truth and the length.
+fn seal(bytes: &[u8], body: &std::ops::Range<usize>, sealed: usize, truth: &Digest) -> String {
+    ghtrader_core::DigestBuilder::new(SEAL_KEY)
+        .digest(truth)
+        .int(bytes.len() as i64)
+        .bytes(&bytes[..body.start])
+        .bytes(&bytes[body.end..sealed])
+        .bytes(&bytes[sealed + SEAL_DIGITS..])
+        .finish()
+        .short16()
+}
+
+fn decode(bytes: &Buffer, expected: &Expected<'_>) -> Result<Option<Frame>, ArrowError> {
+    let trailer = bytes.len() - TRAILER_BYTES;
+    let length = read_footer_length(bytes[trailer..].try_into().unwrap_or_default())?;
+    let footer = root_as_footer(&bytes[trailer - length..trailer])
+        .map_err(|e| ArrowError::ParseError(format!("the footer of a cache file: {e}")))?;
+    let (Some(schema), Some(blocks)) = (footer.schema(), footer.recordBatches()) else { return Ok(None) };
+    let decoder = FileDecoder::new(Arc::new(fb_to_schema(schema)), footer.version()).with_require_alignment(true);
+    let Some(block) = blocks.iter().next().filter(|_| blocks.len() == 1) else { return Ok(None) };
+    let start = usize::try_from(block.offset()).unwrap_or(usize::MAX);
+    let sizes = (usize::try_from(block.metaDataLength()), usize::try_from(block.bodyLength()));
+    let (Ok(head), Ok(body)) = sizes else { return Ok(None) };
+    if start.checked_add(head).and_then(|n| n.checked_add(body)).is_none_or(|end| end > trailer) {
+        return Ok(None);
+    }
+    let Some(batch) = decoder.read_record_batch(block, &bytes.slice_with_length(start, head + body))? else {
+        return Ok(None);
+    };
+    Ok(frame_of(&batch, expected.with_phase, expected.floats))
+}
+
+/// The bytes of a cache file.
+pub(crate) fn encode(frame: &Frame, expected: &Expected<'_>) -> Result<Vec<u8>, ArrowError> {
+    let missing = |what: &str| ArrowError::IpcError(format!("an Arrow file without its {what}"));
+    let batch = batch_of(frame, expected.floats)?;
+    let capacity = expected.rows * 8 * (expected.floats.len() + 3) + (1 << 16);
+    let mut writer = FileWriter::try_new(Vec::with_capacity(capacity), &batch.schema())?;
+    writer.write(&batch)?;
+    writer.write_metadata(SEAL_KEY, format!("{SEAL_PREFIX}{}", "0".repeat(SEAL_DIGITS)));
+    writer.finish()?;
+    let mut bytes = writer.into_inner()?;
+    let body = body_range(&bytes, expected).ok_or_else(|| missing("body"))?;
+    let sealed = seal_position(&bytes[body.end..]).map(|at| body.end + at).ok_or_else(|| missing("seal"))?;
+    let digits = seal(&bytes, &body, sealed, expected.truth);
+    bytes[sealed..sealed + SEAL_DIGITS].copy_from_slice(digits.as_bytes());
+    Ok(bytes)
+}
+
+/// Publishes a cache file. Any process may, at any time: the content follows from the name.
+pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let dir = path.parent().unwrap_or(path);
+    create_dirs(dir)?;
+    let temporary = temporary(dir);
+    let write = || {
+        let mut file = File::create_new(&temporary)?;
+        // Held while writing, so that `sweep` can tell a dead writer's file from a living one's.
+        file.lock()?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|e| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+        StoreError::write(path, &e)
+    })
+}
+
+/// Removes unfinished files whose writers are gone.
+pub(crate) fn sweep(root: &Path) -> Result<(), StoreError> {
+    for path in crate::publish::list_dir(&root.join("cache"))? {
+        let unfinished = path.extension().is_some_and(|e| e == "tmp");
+        if unfinished && File::open(&path).is_ok_and(|f| f.try_lock().is_ok()) {
+            fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
+        }
+    }
+    Ok(())
+}

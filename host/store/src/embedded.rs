@@ -1,0 +1,505 @@
+//! The store on a file system, without a server.
+
+use crate::cache::{self, Expected};
+use crate::columns::check_columns;
+use crate::frame::{Constant, Frame, FrameRef, tick_float_names};
+use crate::manifest::{seal, unseal};
+use crate::parquet_file;
+use crate::publish::{WriterLock, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir};
+use crate::verify::{VerifyReport, verify};
+use crate::{
+    ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Manifest, NamedColumn, PutOutcome,
+    Schedule, ScheduleOutcome, Store, StoreError,
+};
+use ghtrader_core::{Column, Digest, TickView, TradingDay, Variety};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the store behaves; the default asks for nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Writes are refused while the file system has less free space than this, GiB; 0 = no bound.
+    pub min_free_gib: u64,
+}
+
+/// The store on a file system: see the crate's head for the layout.
+///
+/// Readers take no lock. The first write takes the writer's lock of the root and keeps it until the store is dropped or
+/// [`EmbeddedStore::release_writer`] is called; threads of one store write side by side.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    root: PathBuf,
+    options: StoreOptions,
+    writer: Mutex<Option<WriterLock>>,
+}
+
+/// Rows of a symbol-day, mapped; cloning is cheap and the rows live as long as any clone.
+#[derive(Debug, Clone)]
+pub struct TickDay(Arc<(Manifest, Frame)>);
+
+impl TickDay {
+    /// The rows.
+    pub fn view(&self) -> TickView<'_> {
+        self.0.1.tick_view()
+    }
+
+    /// What is stored.
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.0
+    }
+}
+
+/// Where the file and the manifest of one symbol-day lie.
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
+    pub(crate) manifest: PathBuf,
+}
+
+/// What a manifest says about its file; ticks and built columns have different manifests and one kind of file.
+pub(crate) trait Described: Serialize + DeserializeOwned + PartialEq {
+    fn sha256(&self) -> &Digest;
+    fn what(&self) -> String;
+    fn rows(&self) -> usize;
+    fn first_last(&self) -> (i64, i64);
+    fn with_phase(&self) -> bool;
+    fn float_names(&self) -> Vec<String>;
+}
+
+impl Described for Manifest {
+    fn sha256(&self) -> &Digest {
+        &self.sha256
+    }
+    fn what(&self) -> String {
+        format!("{} {} {}", self.dataset, self.symbol, self.trading_day)
+    }
+    fn rows(&self) -> usize {
+        self.rows as usize
+    }
+    fn first_last(&self) -> (i64, i64) {
+        (self.first_ts_ns, self.last_ts_ns)
+    }
+    fn with_phase(&self) -> bool {
+        true
+    }
+    fn float_names(&self) -> Vec<String> {
+        tick_float_names()
+    }
+}
+
+impl Described for ColumnsManifest {
+    fn sha256(&self) -> &Digest {
+        &self.sha256
+    }
+    fn what(&self) -> String {
+        self.key.to_string()
+    }
+    fn rows(&self) -> usize {
+        self.rows as usize
+    }
+    fn first_last(&self) -> (i64, i64) {
+        (self.first_ts_ns, self.last_ts_ns)
+    }
+    fn with_phase(&self) -> bool {
+        false
+    }
+    fn float_names(&self) -> Vec<String> {
+        self.columns.clone()
+    }
+}
+
+/// What a write found and left.
+enum Put<M> {
+    Unchanged(M),
+    Stored(M),
+    Replaced(Digest, M),
+}
+
+impl EmbeddedStore {
+    /// Opens the store under a folder, creating the folder if need be.
+    ///
+    /// # Errors
+    /// `store_unwritable` if there is no such folder and it cannot be created.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_with(root, StoreOptions::default())
+    }
+
+    /// Opens the store with options.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::open`].
+    pub fn open_with(root: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        create_dirs(root)?;
+        Ok(Self { root: root.to_owned(), options, writer: Mutex::new(None) })
+    }
+
+    /// The store's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Gives the right to write back before the store is dropped. No write may be under way.
+    pub fn release_writer(&self) {
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(crate) fn lock_writer(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_none() {
+            *writer = Some(WriterLock::take(&self.root)?);
+        }
+        Ok(())
+    }
+
+    fn check_free(&self) -> Result<(), StoreError> {
+        let min_free_gib = self.options.min_free_gib;
+        if min_free_gib == 0 {
+            return Ok(());
+        }
+        let stat = rustix::fs::statvfs(&self.root).map_err(|e| StoreError::read(&self.root, &e.into()))?;
+        let free_mib = (u128::from(stat.f_bavail) * u128::from(stat.f_frsize) >> 20) as u64;
+        if free_mib < min_free_gib.saturating_mul(1024) {
+            return Err(StoreError::MinFree { root: self.root.clone(), free_mib, min_free_gib });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn manifest_dir(&self, dataset: &str) -> PathBuf {
+        self.root.join("manifest").join(dataset)
+    }
+
+    pub(crate) fn day_place(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<Place, StoreError> {
+        check_name(symbol)?;
+        let lake = self.root.join("lake").join(dataset.as_str());
+        Ok(Place {
+            dir: lake.join(format!("symbol={symbol}")).join(format!("trading_day={day}")),
+            manifest: self.manifest_dir(dataset.as_str()).join(symbol).join(format!("{day}.json")),
+        })
+    }
+
+    pub(crate) fn columns_place(&self, key: &ColumnsKey) -> Result<Place, StoreError> {
+        let (set, symbol, day) = (check_name(&key.set)?, check_name(&key.symbol)?, key.trading_day);
+        let digits = key.key.short16();
+        let lake = self.root.join("lake").join(key.kind.as_str());
+        let set_dir = lake.join(format!("set={set}")).join(format!("key={digits}"));
+        Ok(Place {
+            dir: set_dir.join(format!("symbol={symbol}")).join(format!("trading_day={day}")),
+            manifest: self
+                .manifest_dir(key.kind.as_str())
+                .join(set)
+                .join(digits)
+                .join(symbol)
+                .join(format!("{day}.json")),
+        })
+    }
+
+    pub(crate) fn read_manifest<M: Described>(&self, place: &Place) -> Result<Option<M>, StoreError> {
+        read_if_there(&place.manifest)?.map(|bytes| unseal(&place.manifest, &bytes)).transpose()
+    }
+
+    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        publish(&self.root.join("tmp"), path, bytes)
+    }
+
+    /// Data first, manifest last, then what the new manifest no longer names.
+    fn put<M: Described>(&self, place: &Place, bytes: &[u8], new: M) -> Result<Put<M>, StoreError> {
+        let file = place.dir.join(format!("{}.parquet", new.sha256()));
+        // A damaged manifest counts as none: writing the day again is how it is mended.
+        let old: Option<M> = match self.read_manifest(place) {
+            Err(StoreError::ManifestCorrupt { .. }) => None,
+            other => other?,
+        };
+        let file_there = fs::metadata(&file).is_ok_and(|m| m.len() == bytes.len() as u64);
+        if file_there && old.as_ref() == Some(&new) {
+            return Ok(Put::Unchanged(new));
+        }
+        self.lock_writer()?;
+        self.check_free()?;
+        if !file_there {
+            self.publish(&file, bytes)?;
+            sync_dir(&place.dir)?;
+        }
+        self.publish(&place.manifest, &seal(&place.manifest, &new)?)?;
+        if let Some(dir) = place.manifest.parent() {
+            sync_dir(dir)?;
+        }
+        for path in list_dir(&place.dir)?.into_iter().filter(|p| *p != file) {
+            fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
+        }
+        match old {
+            Some(old) if old.sha256() != new.sha256() => {
+                let cached = cache::path_of(&self.root, old.sha256());
+                match fs::remove_file(&cached) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::write(&cached, &e)),
+                    _ => Ok(Put::Replaced(*old.sha256(), new)),
+                }
+            }
+            Some(_) => Ok(Put::Unchanged(new)),
+            None => Ok(Put::Stored(new)),
+        }
+    }
+
+    /// The rows that a manifest describes, `None` if there is no manifest.
+    fn load<M: Described>(&self, place: &Place) -> Result<Option<(M, Frame)>, StoreError> {
+        let Some(mut manifest) = self.read_manifest::<M>(place)? else { return Ok(None) };
+        loop {
+            if let Some(frame) = self.open_cache(&manifest) {
+                return Ok(Some((manifest, frame)));
+            }
+            let error = match self.load_truth(place, &manifest) {
+                Ok(frame) => {
+                    // Without room for a cache the rows are still right, only slower to get.
+                    let mapped = self.fill_cache(&manifest, &frame);
+                    return Ok(Some((manifest, mapped.unwrap_or(frame))));
+                }
+                Err(e) => e,
+            };
+            // A writer may have replaced the day between the two reads.
+            match self.read_manifest::<M>(place)? {
+                Some(newer) if newer.sha256() != manifest.sha256() => manifest = newer,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn open_cache<M: Described>(&self, manifest: &M) -> Option<Frame> {
+        let names = manifest.float_names();
+        cache::open(&cache::path_of(&self.root, manifest.sha256()), &expected(manifest, &names))
+    }
+
+    fn fill_cache<M: Described>(&self, manifest: &M, frame: &Frame) -> Option<Frame> {
+        self.check_free().ok()?;
+        let names = manifest.float_names();
+        let bytes = cache::encode(frame, &expected(manifest, &names)).ok()?;
+        cache::publish(&cache::path_of(&self.root, manifest.sha256()), &bytes).ok()?;
+        self.open_cache(manifest)
+    }
+
+    /// Decodes the Parquet file after checking its digest.
+    pub(crate) fn load_truth<M: Described>(&self, place: &Place, manifest: &M) -> Result<Frame, StoreError> {
+        let path = place.file(manifest);
+        let corrupt = |why: String| StoreError::DayCorrupt { what: manifest.what(), path: path.clone(), why };
+        let bytes = read_if_there(&path)?.ok_or_else(|| corrupt("it is missing".into()))?;
+        let found = Digest::of(&bytes);
+        if found != *manifest.sha256() {
+            return Err(corrupt(format!(
+                "its {} bytes have sha256 {found}, expected {}",
+                bytes.len(),
+                manifest.sha256()
+            )));
+        }
+        parquet_file::decode(bytes.into(), manifest.rows(), manifest.with_phase(), &manifest.float_names())
+            .map_err(|e| corrupt(e.to_string()))
+    }
+
+    fn record_path(&self, folder: &str, collection: &str, name: &str) -> Result<PathBuf, StoreError> {
+        let dir = self.root.join(folder);
+        let dir = if collection.is_empty() { dir } else { dir.join(check_name(collection)?) };
+        Ok(dir.join(format!("{}.json", check_name(name)?)))
+    }
+
+    /// Replaces a JSON file unless it is the same already.
+    fn put_json<T: Serialize>(&self, path: &Path, body: &T) -> Result<(), StoreError> {
+        let bytes = seal(path, body)?;
+        if read_if_there(path)?.as_ref() == Some(&bytes) {
+            return Ok(());
+        }
+        self.lock_writer()?;
+        self.check_free()?;
+        self.publish(path, &bytes)?;
+        path.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+impl Place {
+    pub(crate) fn file<M: Described>(&self, manifest: &M) -> PathBuf {
+        self.dir.join(format!("{}.parquet", manifest.sha256()))
+    }
+}
+
+fn expected<'a, M: Described>(manifest: &'a M, floats: &'a [String]) -> Expected<'a> {
+    let (first_ts_ns, last_ts_ns) = manifest.first_last();
+    Expected {
+        truth: manifest.sha256(),
+        rows: manifest.rows(),
+        first_ts_ns,
+        last_ts_ns,
+        with_phase: manifest.with_phase(),
+        floats,
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn put_day(
+        &self,
+        dataset: Dataset,
+        symbol: &str,
+        day: TradingDay,
+        ticks: &TickView<'_>,
+        meta: &DayMeta,
+    ) -> Result<PutOutcome, StoreError> {
+        let place = self.day_place(dataset, symbol, day)?;
+        let what = format!("{dataset} {symbol} {day}");
+        let frame = FrameRef::of_ticks(ticks);
+        frame.check(&what)?;
+        let constants = meta.underlying.iter().flat_map(|u| {
+            [
+                Constant::Text("underlying_contract", u.contract.to_string()),
+                Constant::Number("segment_id", u.segment_id),
+                Constant::Text("schedule_hash", u.schedule_hash.clone()),
+            ]
+        });
+        let schema = Column::schema_hash();
+        let identity = [
+            ("dataset", dataset.to_string()),
+            ("symbol", symbol.to_owned()),
+            ("trading_day", day.to_string()),
+            ("schema", schema.clone()),
+        ];
+        let bytes = parquet_file::encode(&frame, &constants.collect::<Vec<_>>(), &identity)
+            .map_err(|e| StoreError::Encode { what, why: e.to_string() })?;
+        let new = Manifest {
+            dataset,
+            symbol: symbol.to_owned(),
+            trading_day: day,
+            rows: frame.rows() as u64,
+            first_ts_ns: frame.ts_ns.first().copied().unwrap_or_default(),
+            last_ts_ns: frame.ts_ns.last().copied().unwrap_or_default(),
+            sha256: Digest::of(&bytes),
+            source: meta.source.clone(),
+            schema,
+            counting: meta.counting,
+            build: meta.build,
+            underlying: meta.underlying.clone(),
+        };
+        Ok(match self.put(&place, &bytes, new)? {
+            Put::Unchanged(m) => PutOutcome::Unchanged(m),
+            Put::Stored(m) => PutOutcome::Stored(m),
+            Put::Replaced(old, new) => PutOutcome::Replaced { old, new },
+        })
+    }
+
+    fn manifest(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<Option<Manifest>, StoreError> {
+        self.read_manifest(&self.day_place(dataset, symbol, day)?)
+    }
+
+    fn symbols(&self, dataset: Dataset) -> Result<Vec<String>, StoreError> {
+        let mut symbols = Vec::new();
+        for dir in list_dir(&self.manifest_dir(dataset.as_str()))? {
+            if !list_dir(&dir)?.is_empty() {
+                symbols.extend(dir.file_name().and_then(|n| n.to_str()).map(str::to_owned));
+            }
+        }
+        Ok(symbols)
+    }
+
+    fn days(&self, dataset: Dataset, symbol: &str) -> Result<Vec<TradingDay>, StoreError> {
+        let dir = self.manifest_dir(dataset.as_str()).join(check_name(symbol)?);
+        let day = |path: PathBuf| path.file_stem()?.to_str()?.parse().ok();
+        Ok(list_dir(&dir)?.into_iter().filter_map(day).collect())
+    }
+
+    fn load_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError> {
+        let place = self.day_place(dataset, symbol, day)?;
+        let missing = || StoreError::DayMissing { dataset: dataset.to_string(), symbol: symbol.to_owned(), day };
+        self.load(&place)?.map(|loaded| TickDay(Arc::new(loaded))).ok_or_else(missing)
+    }
+
+    fn put_columns(
+        &self,
+        key: &ColumnsKey,
+        ts_ns: &[i64],
+        seq: &[u32],
+        columns: &[NamedColumn<'_>],
+    ) -> Result<ColumnsOutcome, StoreError> {
+        let place = self.columns_place(key)?;
+        check_columns(key, columns)?;
+        let frame = FrameRef { ts_ns, seq, phase: None, floats: columns.iter().map(|c| (c.name, c.values)).collect() };
+        frame.check(&key.to_string())?;
+        let identity = [
+            ("dataset", key.kind.to_string()),
+            ("set", key.set.clone()),
+            ("symbol", key.symbol.clone()),
+            ("trading_day", key.trading_day.to_string()),
+            ("key", key.key.to_string()),
+        ];
+        let bytes = parquet_file::encode(&frame, &[], &identity)
+            .map_err(|e| StoreError::Encode { what: key.to_string(), why: e.to_string() })?;
+        let new = ColumnsManifest {
+            key: key.clone(),
+            columns: columns.iter().map(|c| c.name.to_owned()).collect(),
+            rows: frame.rows() as u64,
+            first_ts_ns: ts_ns.first().copied().unwrap_or_default(),
+            last_ts_ns: ts_ns.last().copied().unwrap_or_default(),
+            sha256: Digest::of(&bytes),
+        };
+        Ok(match self.put(&place, &bytes, new)? {
+            Put::Unchanged(m) => ColumnsOutcome::Unchanged(m),
+            Put::Stored(m) => ColumnsOutcome::Stored(m),
+            Put::Replaced(old, new) => ColumnsOutcome::Replaced { old, new },
+        })
+    }
+
+    fn load_columns(&self, key: &ColumnsKey) -> Result<Option<ColumnsDay>, StoreError> {
+        let place = self.columns_place(key)?;
+        let loaded = self.load::<ColumnsManifest>(&place)?.filter(|(m, _)| m.key == *key);
+        Ok(loaded.map(|(manifest, frame)| ColumnsDay::new(manifest, frame)))
+    }
+
+    fn columns_manifest(&self, key: &ColumnsKey) -> Result<Option<ColumnsManifest>, StoreError> {
+        let manifest = self.read_manifest::<ColumnsManifest>(&self.columns_place(key)?)?;
+        Ok(manifest.filter(|m| m.key == *key))
+    }
+
+    fn put_schedule(&self, schedule: &Schedule) -> Result<ScheduleOutcome, StoreError> {
+        let path = self.record_path("schedule", "", &schedule.variety().to_string())?;
+        let old = match self.load_schedule(schedule.variety()) {
+            Err(StoreError::ManifestCorrupt { .. }) => None,
+            other => other?,
+        };
+        if old.as_ref() == Some(schedule) {
+            return Ok(ScheduleOutcome::Unchanged);
+        }
+        self.put_json(&path, schedule)?;
+        let found = self.load_schedule(schedule.variety())?;
+        if found.as_ref() != Some(schedule) {
+            if let Some(old) = &old {
+                self.put_json(&path, old)?;
+            }
+            return Err(StoreError::ScheduleMismatch {
+                variety: schedule.variety().to_string(),
+                found: found.map_or_else(|| "none".to_owned(), |f| f.hash().to_owned()),
+                expected: schedule.hash().to_owned(),
+            });
+        }
+        Ok(old.map_or(ScheduleOutcome::Stored, |o| ScheduleOutcome::Replaced { old: o.hash().to_owned() }))
+    }
+
+    fn load_schedule(&self, variety: &Variety) -> Result<Option<Schedule>, StoreError> {
+        let path = self.record_path("schedule", "", &variety.to_string())?;
+        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+        let schedule: Schedule = unseal(&path, &bytes)?;
+        let hash = Schedule::hash_of(schedule.rows());
+        if hash != schedule.hash() || schedule.variety() != variety {
+            let why = format!("its rows have hash {hash}, it says {} of {}", schedule.hash(), schedule.variety());
+            return Err(StoreError::ManifestCorrupt { path, why });
+        }
+        Ok(Some(schedule))
+    }
+
+    fn put_record(&self, collection: &str, name: &str, json: &serde_json::Value) -> Result<(), StoreError> {
+        check_name(collection)?;
+        self.put_json(&self.record_path("record", collection, name)?, json)
+    }
+
+    fn load_record(&self, collection: &str, name: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        check_name(collection)?;
+        let path = self.record_path("record", collection, name)?;
+        read_if_there(&path)?.map(|bytes| unseal(&path, &bytes)).transpose()
+    }
+
+    fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError> {
+        verify(self, deep)
+    }
+}

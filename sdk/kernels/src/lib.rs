@@ -5,4 +5,8 @@
 //! and WebAssembly give the same bits (NaN payloads apart).
 #![no_std]
 
+pub mod book;
+pub mod flow;
+pub mod label;
+pub mod rolling;
 pub mod wire;

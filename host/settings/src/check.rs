@@ -45,6 +45,18 @@ pub enum Kind {
     Tables(&'static [Key]),
 }
 
+impl Kind {
+    /// The bounds as they stand behind a description; empty if there are none.
+    pub fn bounds(self) -> String {
+        match self {
+            Self::Integer { min, max } | Self::Integers { min, max } => format!(" [{min}, {max}]"),
+            Self::Number { min, max } => format!(" [{min}, {max}]"),
+            Self::Word(words) | Self::Words(words) => format!(" [{}]", words.join(", ")),
+            _ => String::new(),
+        }
+    }
+}
+
 /// One key that may stand in a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Key {
@@ -200,7 +212,12 @@ pub fn findings_problem(code: &'static str, file: &str, findings: &[Finding]) ->
     let list: Vec<String> = findings.iter().map(|f| format!("\n  {f}")).collect();
     let count = findings.len();
     let things = if count == 1 { "thing is" } else { "things are" };
-    Problem::new(code, ErrorClass::User, format!("{count} {things} wrong in {file}{}", list.concat()), "mend them all and try again")
+    Problem::new(
+        code,
+        ErrorClass::User,
+        format!("{count} {things} wrong in {file}{}", list.concat()),
+        "mend them all and try again",
+    )
 }
 
 #[cfg(test)]
@@ -235,7 +252,10 @@ mod tests {
                 "name: is missing",
             ],
         );
-        check_text("name = 1\nfills = 2", &["fills = 2: is a section; write its keys below it", "name = 1: is integer, not a text"]);
+        check_text(
+            "name = 1\nfills = 2",
+            &["fills = 2: is a section; write its keys below it", "name = 1: is integer, not a text"],
+        );
         check_text("name = ''\n[[feature]]\n[[feature]]\nplugin = 'x'", &["feature[0].plugin: is missing"]);
         check_text("name = ''\n[fills]\ncentral_power = nan", &["fills.central_power = nan: lies outside [0.1, 20]"]);
     }

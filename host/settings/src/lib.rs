@@ -4,7 +4,11 @@
 //! finding at once, so that a person mends a file in one go. 0, false and an empty list are values like any other.
 
 mod check;
+mod effective;
 mod nearest;
+mod table;
 
 pub use check::{Finding, Key, Kind, check, findings_problem};
+pub use effective::{Effective, Origin, Settings, commented_file, environment_name};
 pub use nearest::nearest;
+pub use table::{SETTINGS, Setting};

@@ -1,0 +1,279 @@
+//! The settings that hold: built-in, then the file, then the environment, then the command line.
+
+use crate::table::{SETTINGS, Setting};
+use crate::{Finding, check, findings_problem, nearest};
+use ghtrader_core::{Digest, DigestBuilder, ErrorClass, Problem};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use toml::{Table, Value};
+
+/// Prefix of the environment's names.
+const PREFIX: &str = "GHTRADER_";
+/// Names with that prefix that are no settings.
+const RESERVED: &[&str] =
+    &["GHTRADER_ROOT", "GHTRADER_CONFIG", "GHTRADER_TOKEN", "GHTRADER_ARTEFACTS", "GHTRADER_PYTHON"];
+const RESERVED_PREFIX: &str = "GHTRADER_JOB_";
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// No one said anything else.
+    BuiltIn,
+    /// The file of this name.
+    File(String),
+    /// The variable of this name.
+    Environment(String),
+    /// `--set`.
+    CommandLine,
+}
+
+/// One effective value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Effective {
+    /// The value; absent = unset.
+    pub value: Option<Value>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// All settings as they hold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Settings {
+    values: BTreeMap<&'static str, Effective>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let one = |s: &Setting| (s.key.path, Effective { value: literal(s.default), origin: Origin::BuiltIn });
+        Self { values: SETTINGS.iter().map(one).collect() }
+    }
+}
+
+/// A TOML value, `None` for an empty text.
+fn literal(text: &str) -> Option<Value> {
+    format!("v = {text}").parse::<Table>().ok().and_then(|mut t| t.remove("v"))
+}
+
+/// The environment's name of a key: `plugin.memory_mib` → `GHTRADER_PLUGIN_MEMORY_MIB`.
+pub fn environment_name(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', "_").to_ascii_uppercase())
+}
+
+impl Settings {
+    /// Settles all sources; `file` is (name, text), `environment` all variables, `overrides` are `key=value`.
+    ///
+    /// # Errors
+    /// Code `bad_settings` with every finding of every source at once.
+    pub fn resolve(
+        file: Option<(&str, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &[String],
+    ) -> Result<Self, Problem> {
+        let mut settings = Self::default();
+        let mut findings: Vec<Finding> = Vec::new();
+        if let Some((name, text)) = file {
+            let table: Table = text.parse().map_err(|e: toml::de::Error| {
+                Problem::new(
+                    "bad_toml",
+                    ErrorClass::User,
+                    format!("{name} is no TOML: {}", e.message()),
+                    "mend the line named",
+                )
+            })?;
+            let keys: Vec<_> = SETTINGS.iter().map(|s| s.key).collect();
+            let found = check(&table, &keys).into_iter().map(|f| Finding { key: format!("{name}: {}", f.key), ..f });
+            findings.extend(found);
+            for setting in SETTINGS {
+                if let Some(value) = at(&table, setting.key.path) {
+                    settings.put(setting, value.clone(), Origin::File(name.to_owned()));
+                }
+            }
+        }
+        let mut variables: Vec<(String, String)> =
+            environment.into_iter().filter(|(n, _)| n.starts_with(PREFIX)).collect();
+        variables.sort();
+        for (name, text) in variables {
+            if RESERVED.contains(&name.as_str()) || name.starts_with(RESERVED_PREFIX) {
+                continue;
+            }
+            match SETTINGS.iter().find(|s| environment_name(s.key.path) == name) {
+                Some(setting) => settings.text(setting, &text, Origin::Environment(name), &mut findings),
+                None => {
+                    let names: Vec<String> = SETTINGS.iter().map(|s| environment_name(s.key.path)).collect();
+                    findings.push(unknown(&name, &text, names.iter().map(String::as_str)));
+                }
+            }
+        }
+        for item in overrides {
+            let (path, text) = item.split_once('=').unwrap_or((item, ""));
+            match SETTINGS.iter().find(|s| s.key.path == path.trim()) {
+                Some(setting) => settings.text(setting, text.trim(), Origin::CommandLine, &mut findings),
+                None => findings.push(unknown(path.trim(), text, SETTINGS.iter().map(|s| s.key.path))),
+            }
+        }
+        if findings.is_empty() {
+            Ok(settings)
+        } else {
+            Err(findings_problem("bad_settings", "the settings", &findings))
+        }
+    }
+
+    fn put(&mut self, setting: &Setting, value: Value, origin: Origin) {
+        self.values.insert(setting.key.path, Effective { value: Some(value), origin });
+    }
+
+    /// Takes a value as typed: TOML, or a plain text where the setting is one.
+    fn text(&mut self, setting: &Setting, text: &str, origin: Origin, findings: &mut Vec<Finding>) {
+        let value = literal(text).unwrap_or_else(|| Value::String(text.to_owned()));
+        let mut table = Table::new();
+        let mut at = &mut table;
+        let mut parts: Vec<&str> = setting.key.path.split('.').collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            let next = at.entry(part).or_insert_with(|| Value::Table(Table::new()));
+            let Some(inner) = next.as_table_mut() else { return };
+            at = inner;
+        }
+        at.insert(last.to_owned(), value.clone());
+        let found = check(&table, &[setting.key]);
+        if found.is_empty() {
+            self.put(setting, value, origin);
+        } else {
+            let from = match &origin {
+                Origin::Environment(name) => name.clone(),
+                _ => "--set".to_owned(),
+            };
+            findings.extend(found.into_iter().map(|f| Finding { key: format!("{from}: {}", f.key), ..f }));
+        }
+    }
+
+    /// All values by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Effective)> {
+        self.values.iter().map(|(k, v)| (*k, v))
+    }
+
+    fn value(&self, path: &str) -> Option<&Value> {
+        debug_assert!(self.values.contains_key(path), "no setting {path}");
+        self.values.get(path).and_then(|e| e.value.as_ref())
+    }
+
+    /// A text; `None` if unset.
+    pub fn text_of(&self, path: &str) -> Option<&str> {
+        self.value(path).and_then(Value::as_str)
+    }
+
+    /// A whole number within its bounds.
+    pub fn integer(&self, path: &str) -> i64 {
+        self.value(path).and_then(Value::as_integer).unwrap_or_default()
+    }
+
+    /// A number within its bounds.
+    pub fn number(&self, path: &str) -> f64 {
+        self.value(path).and_then(|v| v.as_float().or(v.as_integer().map(|i| i as f64))).unwrap_or_default()
+    }
+
+    /// A list of whole numbers.
+    pub fn integers(&self, path: &str) -> Vec<i64> {
+        let list = self.value(path).and_then(Value::as_array);
+        list.map(|l| l.iter().filter_map(Value::as_integer).collect()).unwrap_or_default()
+    }
+
+    /// Digest over all values, not their origins.
+    pub fn digest(&self) -> Digest {
+        let mut b = DigestBuilder::new("ghtrader settings 1");
+        for (key, effective) in &self.values {
+            b.text(key).text(&effective.value.as_ref().map(ToString::to_string).unwrap_or_default());
+        }
+        b.finish()
+    }
+}
+
+fn at<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
+    let value = table.get(first)?;
+    match rest {
+        None => Some(value),
+        Some(rest) => at(value.as_table()?, rest),
+    }
+}
+
+fn unknown<'a>(name: &str, text: &str, names: impl Iterator<Item = &'a str>) -> Finding {
+    let what = match nearest(name, names) {
+        Some(near) => format!("there is no such setting; is `{near}` meant?"),
+        None => "there is no such setting".to_owned(),
+    };
+    Finding { key: name.to_owned(), value: text.to_owned(), what }
+}
+
+/// The commented settings file that `ghtrader init` writes.
+pub fn commented_file() -> String {
+    let mut text = String::from(
+        "# Settings of ghTrader. Every line shows a default; remove the # to change it.\n# Later wins: this file, then \
+         GHTRADER_… variables, then --set key=value.\n",
+    );
+    let mut section = "";
+    for setting in SETTINGS {
+        let path = setting.key.path;
+        let (own, name) = path.split_once('.').unwrap_or(("", path));
+        if own != section {
+            text.push_str(&format!("\n[{own}]\n"));
+            section = own;
+        }
+        let default = if setting.default.is_empty() { "\"\"" } else { setting.default };
+        text.push_str(&format!("# {}{}\n# {name} = {default}\n", setting.about, setting.key.kind.bounds()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    /// P-09
+    #[test]
+    fn faults_of_all_sources_are_found_at_once() {
+        let file = ("ghtrader.toml", "[plugin]\nmemory_mib = 0\nmemry = 3\n");
+        let problem = Settings::resolve(Some(file), env(&[("GHTRADER_BUILD_BLOCK_ROWS", "3")]), &["x=1".into()]);
+        let what = problem.expect_err("four faults").what;
+        for part in ["4 things", "plugin.memory_mib = 0: lies outside [1, 4096]", "GHTRADER_BUILD_BLOCK_ROWS", "x = 1"]
+        {
+            assert!(what.contains(part), "{part} in {what}");
+        }
+    }
+
+    /// P-10, P-11, P-12
+    #[test]
+    fn later_sources_win_and_zero_is_a_value() {
+        let file = ("ghtrader.toml", "[schedule]\nmin_days_to_expiry = 0\n[build]\nworkers = 1\n");
+        let variables = env(&[("GHTRADER_BUILD_WORKERS", "2"), ("GHTRADER_ROOT", "x"), ("HOME", "y")]);
+        let s = Settings::resolve(Some(file), variables, &["backtest.feed_us=0".into()]).expect("good settings");
+        assert_eq!(s.integer("schedule.min_days_to_expiry"), 0);
+        assert_eq!((s.integer("build.workers"), s.integer("backtest.feed_us")), (2, 0));
+        let origin = |key: &str| s.iter().find(|(k, _)| *k == key).map(|(_, e)| e.origin.clone());
+        assert_eq!(origin("build.workers"), Some(Origin::Environment("GHTRADER_BUILD_WORKERS".into())));
+        assert_eq!(origin("build.block_rows"), Some(Origin::BuiltIn));
+        assert_ne!(s.digest(), Settings::default().digest());
+    }
+
+    /// P-03, P-12
+    #[test]
+    fn defaults_are_lawful_and_names_unique() {
+        let text = commented_file()
+            .replace("# ", "")
+            .lines()
+            .filter(|l| l.contains(" = ") || l.starts_with('['))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let resolved = Settings::resolve(Some(("ghtrader.toml", &text)), [], &[]);
+        assert!(resolved.is_ok(), "{resolved:?}");
+        let mut names: Vec<String> = SETTINGS.iter().map(|s| environment_name(s.key.path)).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+    }
+}

@@ -1,0 +1,103 @@
+//! Every setting: its key, what it holds, its default and what it does. The one list that the commented file, the
+//! environment's names and the checks are made from.
+
+use crate::{Key, Kind};
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Path, kind and bounds.
+    pub key: Key,
+    /// Default as TOML; empty = unset.
+    pub default: &'static str,
+    /// What it does, with its unit.
+    pub about: &'static str,
+}
+
+const fn setting(path: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Setting {
+    Setting { key: Key::optional(path, kind), default, about }
+}
+
+const fn integer(min: i64, max: i64) -> Kind {
+    Kind::Integer { min, max }
+}
+
+const fn number(min: f64, max: f64) -> Kind {
+    Kind::Number { min, max }
+}
+
+/// All settings, section by section.
+pub const SETTINGS: &[Setting] = &[
+    setting("data_dir", Kind::Text, "\"data\"", "where the store lives, relative to the root"),
+    setting("artifacts_dir", Kind::Text, "\"artifacts\"", "where plugins and models live"),
+    setting("runs_dir", Kind::Text, "\"runs\"", "where results, reports and quarantined rows go"),
+    setting("varieties", Kind::Texts, "[\"cu\", \"au\", \"ag\"]", "products with a main schedule"),
+    setting("store.min_free_gib", number(0.0, 1e5), "0", "free disk space below which nothing is written"),
+    setting(
+        "calendar.holidays_file",
+        Kind::Text,
+        "",
+        "JSON list of closed days added to the built-in ones, for years after 2026",
+    ),
+    setting("schedule.source", Kind::Word(&["oi", "file"]), "\"oi\"", "rule that chooses the main contract"),
+    setting("schedule.confirm_days", integer(1, 20), "1", "days in a row a later contract must lead"),
+    setting("schedule.min_days_to_expiry", integer(0, 60), "5", "trading days left at which a roll is forced"),
+    setting("main_l5.total_workers", integer(0, 256), "0", "threads; 0 = one a core"),
+    setting("l5_validate.gap_threshold_s", number(0.5, 3600.0), "5", "silence in seconds that counts as a gap segment"),
+    setting(
+        "l5_validate.strict_ratio",
+        number(0.0, 1.0),
+        "0.8",
+        "share of seconds with two rows above which the cadence is fixed",
+    ),
+    setting("build.workers", integer(0, 256), "0", "threads that build features and labels; 0 = one a core"),
+    setting("build.block_rows", integer(512, 65_536), "4096", "rows a plugin gets in one call"),
+    setting(
+        "build.horizons",
+        Kind::Integers { min: 1, max: 100_000 },
+        "[10, 50, 200]",
+        "horizons of direction labels, rows",
+    ),
+    setting("build.threshold_k", integer(0, 1_000), "1", "price ticks a mid must move to count as up or down"),
+    setting("plugin.memory_mib", integer(1, 4_096), "64", "largest linear memory that a manifest may ask for"),
+    setting(
+        "plugin.live_call_cpu_ms",
+        integer(1, 1_000),
+        "5",
+        "largest CPU time of a live call that a manifest may ask for",
+    ),
+    setting(
+        "plugin.block_call_cpu_ms",
+        integer(1, 60_000),
+        "2000",
+        "largest CPU time of a block call that a manifest may ask for",
+    ),
+    setting(
+        "plugin.wall_limit_ms",
+        integer(10, 60_000),
+        "1000",
+        "wall time added to the CPU limit before a call is ended",
+    ),
+    setting("plugin.output_mib", integer(1, 1_024), "64", "largest answer to one call that a manifest may ask for"),
+    setting("plugin.log_lines_per_s", integer(0, 10_000), "100", "log lines a second that are kept"),
+    setting("plugin.log_line_bytes", integer(64, 65_536), "1024", "length at which a log line is cut"),
+    setting("train.horizon", integer(1, 100_000), "50", "horizon of the label, rows"),
+    setting("train.splits", integer(1, 50), "5", "walk-forward splits"),
+    setting("train.min_rows", integer(100, 100_000_000), "10000", "fewest training rows of a fold"),
+    setting("backtest.annual_days", integer(200, 366), "252", "trading days a year"),
+    setting(
+        "backtest.central_power",
+        number(0.1, 20.0),
+        "3.0",
+        "power of the central fill model's queue probability; a guess",
+    ),
+    setting(
+        "backtest.feed_us",
+        integer(0, 10_000_000),
+        "2000",
+        "delay from the exchange's stamp to the strategy, microseconds",
+    ),
+    setting("backtest.order_us", integer(0, 10_000_000), "5000", "delay of an order, microseconds"),
+    setting("backtest.cancel_us", integer(0, 10_000_000), "5000", "delay of a cancel, microseconds"),
+    setting("backtest.initial_cny", number(1.0, 1e12), "1000000", "money at the start"),
+];

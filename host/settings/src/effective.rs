@@ -222,7 +222,7 @@ pub fn commented_file() -> String {
             section = own;
         }
         let default = if setting.default.is_empty() { "\"\"" } else { setting.default };
-        text.push_str(&format!("# {}{}\n# {name} = {default}\n", setting.about, setting.key.kind.bounds()));
+        text.push_str(&format!("# {}{}\n#{name} = {default}\n", setting.about, setting.key.kind.bounds()));
     }
     text
 }
@@ -264,11 +264,11 @@ mod tests {
     /// P-03, P-12
     #[test]
     fn defaults_are_lawful_and_names_unique() {
-        let text = commented_file()
-            .replace("# ", "")
-            .lines()
-            .filter(|l| l.contains(" = ") || l.starts_with('['))
-            .fold(String::new(), |all, line| all + line + "\n");
+        let uncommented =
+            |line: &str| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line).to_owned();
+        let lines: Vec<String> = commented_file().lines().map(uncommented).collect();
+        let text = lines.join("\n");
+        assert!(text.contains("\nblock_rows = 4096"));
         let resolved = Settings::resolve(Some(("ghtrader.toml", &text)), [], &[]);
         assert!(resolved.is_ok(), "{resolved:?}");
         let mut names: Vec<String> = SETTINGS.iter().map(|s| environment_name(s.key.path)).collect();

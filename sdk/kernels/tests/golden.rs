@@ -1,5 +1,7 @@
 //! Golden vectors: every case of `factors.json` and `labels.json`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use ghtrader_kernels::flow::{CumulativeChange, Quote, order_flow_imbalance};
 use ghtrader_kernels::rolling::{Window, sample_variance, simple_return, sum};
 use ghtrader_kernels::wire::{Boundary, Side};

@@ -78,18 +78,33 @@ impl Ctx {
     }
 
     /// The order of that id, while it may still fill.
-    pub fn order(&self, client_id: u64) -> Option<&WorkingOrder> {
+    pub fn working(&self, client_id: u64) -> Option<&WorkingOrder> {
         self.orders.iter().find(|order| order.client_id == client_id)
     }
 
     /// Begins a buy: `ctx.buy(1).at(ask).immediate().send()`.
     pub fn buy(&mut self, lots: u32) -> OrderRequest<'_> {
-        self.request(Side::Buy, lots)
+        self.order(Side::Buy, lots)
     }
 
     /// Begins a sale: `ctx.sell(1).at(bid).post_only().send()`.
     pub fn sell(&mut self, lots: u32) -> OrderRequest<'_> {
-        self.request(Side::Sell, lots)
+        self.order(Side::Sell, lots)
+    }
+
+    /// Begins an order of a side.
+    pub fn order(&mut self, side: Side, lots: u32) -> OrderRequest<'_> {
+        let order = Order {
+            client_id: self.last_client_id + 1,
+            contract: self.account.contract,
+            side,
+            offset: Offset::Auto,
+            lots,
+            limit_cny: None,
+            tif: Tif::Day,
+            post_only: false,
+        };
+        OrderRequest { ctx: self, order }
     }
 
     /// Asks to cancel an order; does nothing when it is gone or its cancel is under way.
@@ -109,20 +124,6 @@ impl Ctx {
     /// Asks for [`Event::Woke`] at that exchange time, ns since the epoch (UTC).
     pub fn wake_at(&mut self, ts_ns: i64) {
         self.actions.push(Action::WakeAt { ts_ns });
-    }
-
-    fn request(&mut self, side: Side, lots: u32) -> OrderRequest<'_> {
-        let order = Order {
-            client_id: self.last_client_id + 1,
-            contract: self.account.contract,
-            side,
-            offset: Offset::Auto,
-            lots,
-            limit_cny: None,
-            tif: Tif::Day,
-            post_only: false,
-        };
-        OrderRequest { ctx: self, order }
     }
 
     pub(crate) fn begin(&mut self, account: &Account) {

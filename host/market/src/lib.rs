@@ -1,4 +1,23 @@
 //! Reading the outside world: TqSdk CSV, CTP CSV, and the synthetic market.
 
 pub mod bench_stream;
+
+mod day;
+mod error;
+mod file;
+mod layout;
+mod number;
+mod rows;
+mod stamp;
+
+pub use day::{DayFindings, SymbolDay, VolumeFall, assign_sequence, cumulative_delta};
+pub use error::MarketError;
+pub use file::{DayPart, FileRows, ReadOptions, TickFile};
+pub use layout::Dialect;
+pub use number::{
+    Decimal, Grid, Number, NumberError, average_price, parse_count, parse_lots, parse_number, parse_price,
+    price_to_ticks,
+};
+pub use rows::{Reject, Row, parse_row};
+pub use stamp::{StampError, ctp_time, datetime_text};
 pub mod synth;

@@ -1,0 +1,622 @@
+//! The ledger of one account: lots first in, first out, daily settlement, fees, margin.
+
+use crate::config::named;
+use crate::{ExchangeError, FeeRates, MarginPosition, Offset, Side, fee_cny, margin_cny};
+use ghtrader_core::{ContractId, Exchange};
+use std::collections::VecDeque;
+
+/// Which lots `auto` closes first where today's and earlier ones differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CloseFirst {
+    /// Those of today.
+    Today,
+    /// The older ones.
+    Yesterday,
+    /// Those whose closing fee is lower; today's when equal.
+    Cheapest,
+}
+named!(CloseFirst, "account.close_first", Today => "today", Yesterday => "yesterday", Cheapest => "cheapest");
+
+/// The rules of an account.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccountConfig {
+    /// Money at the start.
+    pub initial_cny: f64,
+    /// Margin on the larger side of a product only.
+    pub large_side: bool,
+    /// Order of closing.
+    pub close_first: CloseFirst,
+    /// Factor on exchange fees, at least 1.
+    pub broker_markup: f64,
+    /// Share added to the exchange's margin rates.
+    pub broker_add: f64,
+}
+
+impl AccountConfig {
+    /// The defaults of a run specification with that much money.
+    pub const fn new(initial_cny: f64) -> Self {
+        Self { initial_cny, large_side: true, close_first: CloseFirst::Today, broker_markup: 1.0, broker_add: 0.0 }
+    }
+}
+
+/// The terms of a contract on a trading day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terms {
+    /// The contract.
+    pub contract: ContractId,
+    /// Quoted units a lot.
+    pub multiplier: f64,
+    /// Exchange fees.
+    pub fees: FeeRates,
+    /// Exchange margin rates of long and short lots.
+    pub margin_rates: (f64, f64),
+}
+
+impl Terms {
+    /// Today's and earlier lots are closed by offsets of their own.
+    fn separate_today(&self) -> bool {
+        matches!(self.contract.variety().exchange(), Exchange::Shfe | Exchange::Ine)
+    }
+}
+
+/// Lots opened together, or what is left of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Lot {
+    lots: u32,
+    open_cny: f64,
+    /// Profit is counted from here: the open price, after a settlement that price.
+    reference_cny: f64,
+    open_ns: i64,
+    open_fee_cny_per_lot: f64,
+}
+
+/// One side of a contract's position.
+#[derive(Debug, Clone, Default)]
+struct Holding {
+    history: VecDeque<Lot>,
+    today: VecDeque<Lot>,
+    frozen_history: u32,
+    frozen_today: u32,
+}
+
+impl Holding {
+    fn lots(&self) -> impl Iterator<Item = &Lot> {
+        self.history.iter().chain(&self.today)
+    }
+}
+
+fn count(lots: &VecDeque<Lot>) -> u32 {
+    lots.iter().map(|l| l.lots).sum()
+}
+
+#[derive(Debug, Clone)]
+struct Position {
+    terms: Terms,
+    /// By the side that opened them: buys are long.
+    holdings: [Holding; 2],
+    mark_cny: f64,
+}
+
+/// The lots that a closing order may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseCheck {
+    /// Lots opened on this trading day.
+    pub today_lots: u32,
+    /// Older lots.
+    pub history_lots: u32,
+    /// Of today's, those in working closing orders.
+    pub frozen_today_lots: u32,
+    /// Of the older, those in working closing orders.
+    pub frozen_history_lots: u32,
+    /// SHFE and INE: `close` takes only older lots.
+    pub separate_today: bool,
+}
+
+/// Whether a closing order of `lots` finds enough that is not frozen. Other offsets always do.
+pub fn close_check(offset: Offset, lots: u32, held: CloseCheck) -> bool {
+    let today = held.today_lots.saturating_sub(held.frozen_today_lots);
+    let history = held.history_lots.saturating_sub(held.frozen_history_lots);
+    match offset {
+        Offset::Auto | Offset::Open => true,
+        Offset::CloseToday => lots <= today,
+        Offset::Close if held.separate_today => lots <= history,
+        Offset::Close => lots <= today + history,
+    }
+}
+
+/// Why the ledger refuses an order.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Refusal {
+    /// Opening needs more money than is available.
+    InsufficientMargin {
+        /// Margin and fee of the lots that open.
+        needed_cny: f64,
+        /// What is there.
+        available_cny: f64,
+    },
+    /// There are not enough lots to close, or they are in other closing orders.
+    NothingToClose {
+        /// Lots wanted.
+        lots: u32,
+        /// Lots free.
+        free_lots: u32,
+    },
+}
+
+/// What a working order keeps from others: margin for lots that open, or lots that it closes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hold {
+    contract: usize,
+    side: Side,
+    offset: Offset,
+    margin_cny_per_lot: f64,
+}
+
+/// A fill to be booked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trade {
+    /// Contract number.
+    pub contract: usize,
+    /// Side of the order.
+    pub side: Side,
+    /// As ordered.
+    pub offset: Offset,
+    /// Lots of this fill.
+    pub lots: u32,
+    /// Its price.
+    pub price_cny: f64,
+    /// Its time, ns since the epoch.
+    pub ts_ns: i64,
+}
+
+/// One part of a fill with one effect on the position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Leg {
+    /// `Open`, `Close` or `CloseToday`.
+    pub offset: Offset,
+    /// Its lots.
+    pub lots: u32,
+    /// Its fee.
+    pub fee_cny: f64,
+}
+
+/// Lots that a fill closed, with the fill that opened them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClosedLot {
+    /// Contract number.
+    pub contract: usize,
+    /// Side that opened.
+    pub opened: Side,
+    /// Lots.
+    pub lots: u32,
+    /// Price at which they were opened.
+    pub open_cny: f64,
+    /// Price at which they were closed.
+    pub close_cny: f64,
+    /// When they were opened.
+    pub open_ns: i64,
+    /// When they were closed.
+    pub close_ns: i64,
+    /// Profit from open to close, before fees.
+    pub profit_cny: f64,
+    /// Fees of opening and closing.
+    pub fees_cny: f64,
+}
+
+/// What a fill did to the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Booking {
+    legs: [Option<Leg>; 3],
+    /// Fees of all legs.
+    pub fee_cny: f64,
+    /// Profit against the reference prices of the closed lots.
+    pub close_profit_cny: f64,
+}
+
+impl Booking {
+    /// The legs in the order of their effect: closing before opening.
+    pub fn legs(&self) -> impl Iterator<Item = &Leg> {
+        self.legs.iter().flatten()
+    }
+
+    fn push(&mut self, leg: Leg) {
+        if let Some(free) = self.legs.iter_mut().find(|l| l.is_none()) {
+            *free = Some(leg);
+        }
+        self.fee_cny += leg.fee_cny;
+    }
+}
+
+/// The account in CNY at the present marks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AccountState {
+    /// Profit of the day's closings against the reference prices.
+    pub close_profit_cny: f64,
+    /// Profit of what is held against the reference prices.
+    pub position_profit_cny: f64,
+    /// Profit of what is held against the open prices.
+    pub float_profit_cny: f64,
+    /// Fees of the day.
+    pub commission_cny: f64,
+    /// Equity.
+    pub balance_cny: f64,
+    /// Margin of what is held.
+    pub margin_cny: f64,
+    /// Balance − margin.
+    pub available_cny: f64,
+    /// Margin / balance; 0 without margin.
+    pub risk_ratio: f64,
+}
+
+/// Equity as a line over the mark price of one contract, all other marks fixed: base + slope × mark.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EquityLine {
+    /// Equity at a mark of 0.
+    pub base_cny: f64,
+    /// Quoted units held, long − short: CNY of equity a CNY of price.
+    pub units: f64,
+}
+
+/// Lots, money and margin of one account over trading days.
+#[derive(Debug, Clone)]
+pub struct Account {
+    config: AccountConfig,
+    positions: Vec<Position>,
+    /// Balance of the last settlement, deposits and withdrawals since.
+    static_cny: f64,
+    close_profit_cny: f64,
+    commission_cny: f64,
+    held_margin_cny: f64,
+}
+
+impl Account {
+    /// An account without positions.
+    ///
+    /// # Errors
+    /// `BadValue` for money that is not above 0, a markup below 1 or a negative added rate.
+    pub fn new(config: AccountConfig) -> Result<Self, ExchangeError> {
+        for (key, value, least, bound) in [
+            ("account.initial_cny", config.initial_cny, f64::MIN_POSITIVE, "above 0"),
+            ("fees.broker_markup", config.broker_markup, 1.0, "1 or more"),
+            ("margin.broker_add", config.broker_add, 0.0, "0 or more"),
+        ] {
+            if !(value.is_finite() && value >= least) {
+                return Err(ExchangeError::BadValue {
+                    key: key.to_owned(),
+                    value: value.to_string(),
+                    bound: bound.to_owned(),
+                });
+            }
+        }
+        Ok(Self {
+            config,
+            positions: Vec::new(),
+            static_cny: config.initial_cny,
+            close_profit_cny: 0.0,
+            commission_cny: 0.0,
+            held_margin_cny: 0.0,
+        })
+    }
+
+    /// Adds a contract; the result is its number, from 0.
+    pub fn add_contract(&mut self, terms: Terms) -> usize {
+        self.positions.push(Position { terms, holdings: Default::default(), mark_cny: f64::NAN });
+        self.positions.len() - 1
+    }
+
+    /// Changes a contract's terms, at the start of a trading day.
+    pub fn set_terms(&mut self, contract: usize, terms: Terms) {
+        self.positions[contract].terms = terms;
+    }
+
+    /// Number of contracts.
+    pub fn contracts(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Lots that orders of a side have opened and that are still held: today's and older ones.
+    pub fn lots(&self, contract: usize, opened: Side) -> (u32, u32) {
+        let holding = &self.positions[contract].holdings[opened as usize];
+        (count(&holding.today), count(&holding.history))
+    }
+
+    /// Long − short lots of a contract.
+    pub fn net_lots(&self, contract: usize) -> i32 {
+        let total = |side| {
+            let (today, history) = self.lots(contract, side);
+            (today + history) as i32
+        };
+        total(Side::Buy) - total(Side::Sell)
+    }
+
+    /// Sets the price that a contract's lots are valued at; NaN is ignored.
+    pub fn mark(&mut self, contract: usize, price_cny: f64) {
+        if !price_cny.is_nan() {
+            self.positions[contract].mark_cny = price_cny;
+        }
+    }
+
+    /// Adds money, or takes it out when negative.
+    pub fn deposit(&mut self, cny: f64) {
+        self.static_cny += cny;
+    }
+
+    /// Whether an order may be sent: enough lots to close, enough money to open.
+    ///
+    /// `price_cny` values the lots that open: the limit, or the last price of a market order. `Auto` opens what it cannot
+    /// close.
+    ///
+    /// # Errors
+    /// `Refusal` with what is wanted and what is there.
+    pub fn check(
+        &self,
+        contract: usize,
+        side: Side,
+        offset: Offset,
+        lots: u32,
+        price_cny: f64,
+    ) -> Result<Hold, Refusal> {
+        let position = &self.positions[contract];
+        let against = &position.holdings[side.opposite() as usize];
+        let held = CloseCheck {
+            today_lots: count(&against.today),
+            history_lots: count(&against.history),
+            frozen_today_lots: against.frozen_today,
+            frozen_history_lots: against.frozen_history,
+            separate_today: position.terms.separate_today(),
+        };
+        let free_today = held.today_lots.saturating_sub(held.frozen_today_lots);
+        let free_history = held.history_lots.saturating_sub(held.frozen_history_lots);
+        if !close_check(offset, lots, held) {
+            let free_lots = match offset {
+                Offset::CloseToday => free_today,
+                _ if held.separate_today => free_history,
+                _ => free_today + free_history,
+            };
+            return Err(Refusal::NothingToClose { lots, free_lots });
+        }
+        let opens = match offset {
+            Offset::Open => lots,
+            Offset::Auto => lots.saturating_sub(free_today + free_history),
+            Offset::Close | Offset::CloseToday => 0,
+        };
+        let mut margin_cny_per_lot = 0.0;
+        if opens > 0 {
+            let per_lot = self.margin_rate(position, side) * position.terms.multiplier * price_cny;
+            let rate = position.terms.fees.open;
+            let fee = fee_cny(rate, price_cny, position.terms.multiplier, opens) * self.config.broker_markup;
+            let needed_cny = per_lot * f64::from(opens) + fee;
+            let available_cny = self.available_cny();
+            if needed_cny > available_cny {
+                return Err(Refusal::InsufficientMargin { needed_cny, available_cny });
+            }
+            margin_cny_per_lot = per_lot * f64::from(opens) / f64::from(lots);
+        }
+        Ok(Hold { contract, side, offset, margin_cny_per_lot })
+    }
+
+    /// Keeps lots and margin for a working order of `lots`.
+    pub fn hold(&mut self, hold: &Hold, lots: u32) {
+        self.held_margin_cny += hold.margin_cny_per_lot * f64::from(lots);
+        if let Some(frozen) = self.frozen(hold) {
+            *frozen += lots;
+        }
+    }
+
+    /// Gives back what was kept for `lots` of it: filled, cancelled or rejected.
+    pub fn release(&mut self, hold: &Hold, lots: u32) {
+        self.held_margin_cny = (self.held_margin_cny - hold.margin_cny_per_lot * f64::from(lots)).max(0.0);
+        if let Some(frozen) = self.frozen(hold) {
+            *frozen = frozen.saturating_sub(lots);
+        }
+    }
+
+    fn frozen(&mut self, hold: &Hold) -> Option<&mut u32> {
+        let position = &mut self.positions[hold.contract];
+        let against = &mut position.holdings[hold.side.opposite() as usize];
+        match hold.offset {
+            Offset::Auto | Offset::Open => None,
+            Offset::Close => Some(&mut against.frozen_history),
+            Offset::CloseToday => Some(&mut against.frozen_today),
+        }
+    }
+
+    /// Books a fill: closes as its offset says, opens the rest.
+    ///
+    /// Release the order's hold on these lots first. The closed lots are added to `closed`, first in first.
+    pub fn fill(&mut self, trade: &Trade, closed: &mut Vec<ClosedLot>) -> Booking {
+        let Trade { contract, side, offset, lots, price_cny, ts_ns } = *trade;
+        let markup = self.config.broker_markup;
+        let close_first = self.config.close_first;
+        let position = &mut self.positions[contract];
+        let terms = &position.terms;
+        let fee = |offset, lots| fee_cny(terms.fees.of(offset), price_cny, terms.multiplier, lots) * markup;
+        let order: &[Offset] = match offset {
+            Offset::Open => &[],
+            Offset::CloseToday => &[Offset::CloseToday],
+            Offset::Close if terms.separate_today() => &[Offset::Close],
+            Offset::Auto if terms.separate_today() => {
+                let today = match close_first {
+                    CloseFirst::Today => true,
+                    CloseFirst::Yesterday => false,
+                    CloseFirst::Cheapest => fee(Offset::CloseToday, 1) <= fee(Offset::Close, 1),
+                };
+                if today { &[Offset::CloseToday, Offset::Close] } else { &[Offset::Close, Offset::CloseToday] }
+            }
+            Offset::Close | Offset::Auto => &[Offset::Close, Offset::CloseToday],
+        };
+        let mut booking = Booking::default();
+        let mut left = lots;
+        let against = &mut position.holdings[side.opposite() as usize];
+        for &leg in order {
+            let (held, frozen) = match leg {
+                Offset::Close => (&mut against.history, against.frozen_history),
+                _ => (&mut against.today, against.frozen_today),
+            };
+            let frozen = if offset == Offset::Auto { frozen } else { 0 };
+            let lots = left.min(count(held).saturating_sub(frozen));
+            if lots == 0 {
+                continue;
+            }
+            left -= lots;
+            let leg_fee = fee(leg, lots);
+            let units = |lots: u32| f64::from(lots) * terms.multiplier * f64::from(-side.sign());
+            let mut open = lots;
+            while open > 0 {
+                let Some(first) = held.front_mut() else { break };
+                let taken = open.min(first.lots);
+                booking.close_profit_cny += units(taken) * (price_cny - first.reference_cny);
+                closed.push(ClosedLot {
+                    contract,
+                    opened: side.opposite(),
+                    lots: taken,
+                    open_cny: first.open_cny,
+                    close_cny: price_cny,
+                    open_ns: first.open_ns,
+                    close_ns: ts_ns,
+                    profit_cny: units(taken) * (price_cny - first.open_cny),
+                    fees_cny: f64::from(taken) * (first.open_fee_cny_per_lot + leg_fee / f64::from(lots)),
+                });
+                first.lots -= taken;
+                open -= taken;
+                if first.lots == 0 {
+                    held.pop_front();
+                }
+            }
+            booking.push(Leg { offset: leg, lots, fee_cny: leg_fee });
+        }
+        if left > 0 {
+            let leg_fee = fee(Offset::Open, left);
+            position.holdings[side as usize].today.push_back(Lot {
+                lots: left,
+                open_cny: price_cny,
+                reference_cny: price_cny,
+                open_ns: ts_ns,
+                open_fee_cny_per_lot: leg_fee / f64::from(left),
+            });
+            booking.push(Leg { offset: Offset::Open, lots: left, fee_cny: leg_fee });
+        }
+        if position.mark_cny.is_nan() {
+            position.mark_cny = price_cny;
+        }
+        self.close_profit_cny += booking.close_profit_cny;
+        self.commission_cny += booking.fee_cny;
+        booking
+    }
+
+    /// Profit of what is held, against reference or open prices, at the marks.
+    fn profit(&self, from: impl Fn(&Lot) -> f64) -> f64 {
+        let mut profit = 0.0;
+        for position in &self.positions {
+            for side in [Side::Buy, Side::Sell] {
+                let units = position.terms.multiplier * f64::from(side.sign());
+                for lot in position.holdings[side as usize].lots() {
+                    profit += units * f64::from(lot.lots) * (position.mark_cny - from(lot));
+                }
+            }
+        }
+        profit
+    }
+
+    fn margin_rate(&self, position: &Position, side: Side) -> f64 {
+        let (long, short) = position.terms.margin_rates;
+        self.config.broker_add + if side == Side::Buy { long } else { short }
+    }
+
+    /// Balance of the last settlement with deposits, plus profit closed and less fees since; no mark enters.
+    pub fn settled_balance_cny(&self) -> f64 {
+        self.static_cny + self.close_profit_cny - self.commission_cny
+    }
+
+    /// Equity at the marks.
+    pub fn equity_cny(&self) -> f64 {
+        self.settled_balance_cny() + self.profit(|lot| lot.reference_cny)
+    }
+
+    /// Equity as a function of one contract's mark price.
+    pub fn equity_line(&self, contract: usize) -> EquityLine {
+        let position = &self.positions[contract];
+        let (mut units, mut cost) = (0.0, 0.0);
+        for side in [Side::Buy, Side::Sell] {
+            for lot in position.holdings[side as usize].lots() {
+                let lot_units = position.terms.multiplier * f64::from(side.sign()) * f64::from(lot.lots);
+                units += lot_units;
+                cost += lot_units * lot.reference_cny;
+            }
+        }
+        let rest = self.equity_cny() - if units == 0.0 && cost == 0.0 { 0.0 } else { units * position.mark_cny - cost };
+        EquityLine { base_cny: rest - cost, units }
+    }
+
+    /// Margin of what is held: today's lots at their open price, older ones at the last settlement.
+    pub fn margin_cny(&self) -> f64 {
+        let positions: Vec<MarginPosition<'_>> = self
+            .positions
+            .iter()
+            .map(|p| {
+                let lots = |side: Side| p.holdings[side as usize].lots().map(|lot| (lot.reference_cny, lot.lots));
+                let rates = (self.margin_rate(p, Side::Buy), self.margin_rate(p, Side::Sell));
+                let product = p.terms.contract.variety().product();
+                MarginPosition::new(product, p.terms.multiplier, rates, lots(Side::Buy), lots(Side::Sell))
+            })
+            .collect();
+        margin_cny(&positions, self.config.large_side)
+    }
+
+    /// Money for opening: equity less margin and what working orders keep.
+    pub fn available_cny(&self) -> f64 {
+        self.equity_cny() - self.margin_cny() - self.held_margin_cny
+    }
+
+    /// Fees since the last settlement.
+    pub fn commission_cny(&self) -> f64 {
+        self.commission_cny
+    }
+
+    /// Nothing is left: no order is taken any more.
+    pub fn is_bust(&self) -> bool {
+        self.equity_cny() <= 0.0
+    }
+
+    /// The account at the present marks.
+    pub fn state(&self) -> AccountState {
+        let position_profit_cny = self.profit(|lot| lot.reference_cny);
+        let balance_cny = self.settled_balance_cny() + position_profit_cny;
+        let margin_cny = self.margin_cny();
+        AccountState {
+            close_profit_cny: self.close_profit_cny,
+            position_profit_cny,
+            float_profit_cny: self.profit(|lot| lot.open_cny),
+            commission_cny: self.commission_cny,
+            balance_cny,
+            margin_cny,
+            available_cny: balance_cny - margin_cny,
+            risk_ratio: if margin_cny == 0.0 { 0.0 } else { margin_cny / balance_cny },
+        }
+    }
+
+    /// Settles the trading day at the present marks: set the settlement prices with [`Self::mark`] first.
+    ///
+    /// All lots become older ones with the settlement price as reference, the balance carries over, and the day's profit
+    /// and fees start at 0. The result shows the day's profit and fees with the margin after settlement.
+    pub fn settle(&mut self) -> AccountState {
+        let mut state = self.state();
+        for position in &mut self.positions {
+            let mark_cny = position.mark_cny;
+            for holding in &mut position.holdings {
+                let today = std::mem::take(&mut holding.today);
+                holding.history.extend(today);
+                holding.history.iter_mut().for_each(|lot| lot.reference_cny = mark_cny);
+                (holding.frozen_history, holding.frozen_today) = (0, 0);
+            }
+        }
+        self.held_margin_cny = 0.0;
+        state.margin_cny = self.margin_cny();
+        state.available_cny = state.balance_cny - state.margin_cny;
+        state.risk_ratio = if state.margin_cny == 0.0 { 0.0 } else { state.margin_cny / state.balance_cny };
+        self.static_cny = state.balance_cny;
+        self.close_profit_cny = 0.0;
+        self.commission_cny = 0.0;
+        state
+    }
+}

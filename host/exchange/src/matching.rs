@@ -1,0 +1,641 @@
+//! The matching of one contract under one fill model.
+
+use crate::order::{MatchEvent, NewOrder, Offset, RejectReason, Side, Tif};
+use crate::prepared::PreparedDay;
+use crate::queue::{self, CancelRace, LevelInterval, RestInterval};
+use crate::taker::{Consumed, TakerWalk, taker_walk};
+use crate::{BeyondBook, FillModel, MatchConfig, TakerBook};
+use ghtrader_core::{Calendar, CalendarError, ExchangeTimeNs, L5_LEVELS, Variety};
+
+/// A resting order as its owner may see it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WorkingOrder {
+    /// The order.
+    pub id: u64,
+    /// Its side.
+    pub side: Side,
+    /// Its limit price.
+    pub price_ticks: i32,
+    /// Lots still open.
+    pub remaining: u32,
+    /// Lots ahead of it, as the fill model sees it; infinite when it was placed outside the displayed levels.
+    pub queue_ahead_lots: f64,
+    /// Its price is outside the displayed levels.
+    pub unseen: bool,
+    /// As ordered.
+    pub offset: Offset,
+    /// Row on which it was decided.
+    pub decided_row: usize,
+}
+
+/// What the matching had to leave open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MatchWarnings {
+    /// Times that a resting order stood outside the displayed levels.
+    pub unseen: u64,
+    /// Orders that wanted more than the displayed book holds.
+    pub beyond_book: u64,
+    /// Cancels that came after their order was gone.
+    pub late_cancels: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Resting {
+    id: u64,
+    /// Price, negated for sells: larger is better for the market.
+    key: i32,
+    remaining: u32,
+    queue_ahead: f64,
+    side: Side,
+    offset: Offset,
+    unseen: bool,
+    /// Arrived inside the present interval, with this share of it left.
+    arrived: Option<f64>,
+    /// A cancel arrived inside the present interval: its time and the share that was left.
+    cancelled: Option<(i64, f64)>,
+    filled_now: u32,
+    decided_row: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    Place(NewOrder, usize),
+    Cancel(u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    arrival_ns: i64,
+    request: Request,
+}
+
+/// Orders of one strategy in one contract, matched against the recorded book.
+///
+/// The state is a handful of short vectors: cloning it is cheap, so that a caller may go back to a checkpoint.
+#[derive(Debug, Clone)]
+pub struct Matching {
+    config: MatchConfig,
+    /// By side, then price, then time.
+    resting: Vec<Resting>,
+    /// By arrival, then order of sending.
+    messages: Vec<Message>,
+    consumed: Consumed,
+    warnings: MatchWarnings,
+}
+
+impl Matching {
+    /// An exchange without orders.
+    pub fn new(config: MatchConfig) -> Self {
+        Self {
+            config,
+            resting: Vec::new(),
+            messages: Vec::new(),
+            consumed: Consumed::default(),
+            warnings: MatchWarnings::default(),
+        }
+    }
+
+    /// The parameters.
+    pub fn config(&self) -> &MatchConfig {
+        &self.config
+    }
+
+    /// What had to be left open so far.
+    pub fn warnings(&self) -> &MatchWarnings {
+        &self.warnings
+    }
+
+    /// Resting orders, buys first, each side by price and time.
+    pub fn working(&self) -> impl Iterator<Item = WorkingOrder> + '_ {
+        self.resting.iter().map(|o| WorkingOrder {
+            id: o.id,
+            side: o.side,
+            price_ticks: o.key * o.side.sign(),
+            remaining: o.remaining,
+            queue_ahead_lots: o.queue_ahead,
+            unseen: o.unseen,
+            offset: o.offset,
+            decided_row: o.decided_row,
+        })
+    }
+
+    /// Neither an order rests nor a message is on its way: rows can be skipped.
+    pub fn is_idle(&self) -> bool {
+        self.resting.is_empty() && self.messages.is_empty() && self.consumed.is_empty()
+    }
+
+    /// Makes ready for another day's rows: own size taken from the old books is forgotten.
+    ///
+    /// Call [`Self::expire`] before; whatever still rests is kept.
+    pub fn start_day(&mut self) {
+        self.consumed.clear();
+    }
+
+    /// Sends an order that was decided on `decided_row` and reaches the exchange at `arrival_ns`.
+    pub fn submit(&mut self, order: NewOrder, decided_row: usize, arrival_ns: i64) {
+        self.send(Message { arrival_ns, request: Request::Place(order, decided_row) });
+    }
+
+    /// Sends a cancel; it never overtakes its own order.
+    pub fn cancel(&mut self, id: u64, arrival_ns: i64) {
+        let placed = self.messages.iter().rev().find_map(|m| match m.request {
+            Request::Place(order, _) if order.id == id => Some(m.arrival_ns),
+            _ => None,
+        });
+        let arrival_ns = placed.map_or(arrival_ns, |placed| arrival_ns.max(placed));
+        self.send(Message { arrival_ns, request: Request::Cancel(id) });
+    }
+
+    fn send(&mut self, message: Message) {
+        let behind = self.messages.iter().rev().take_while(|m| m.arrival_ns > message.arrival_ns).count();
+        self.messages.insert(self.messages.len() - behind, message);
+    }
+
+    /// Takes the rows `from..to` in order and stops behind the first one at which something happened.
+    ///
+    /// Returns the next row to take. Messages that arrived by the time of the row before act on that row's book, then the
+    /// interval is matched. With `from == to == day.rows()` the messages that arrived by the last row meet its book.
+    pub fn advance(&mut self, day: &PreparedDay, from: usize, to: usize, events: &mut Vec<MatchEvent>) -> usize {
+        let before = events.len();
+        if from == to && to == day.rows() && to > 0 {
+            self.deliver_until(day, to, day.ts_ns(to - 1), events);
+            return to;
+        }
+        let mut row = from;
+        while row < to {
+            if self.is_idle() {
+                return to;
+            }
+            self.step(day, row, events);
+            row += 1;
+            if events.len() > before {
+                break;
+            }
+        }
+        row
+    }
+
+    /// Ends the day: every resting order is cancelled, orders still on their way are refused.
+    ///
+    /// `row` is the last row of the day.
+    pub fn expire(&mut self, row: usize, ts_ns: i64, events: &mut Vec<MatchEvent>) {
+        for order in self.resting.drain(..) {
+            events.push(MatchEvent::Cancelled { id: order.id, remaining: order.remaining, row, ts_ns });
+        }
+        for message in self.messages.drain(..) {
+            if let Request::Place(order, _) = message.request {
+                let reason = RejectReason::MarketClosed;
+                events.push(MatchEvent::Rejected { id: order.id, reason, row, ts_ns });
+            }
+        }
+        self.consumed.clear();
+    }
+
+    /// One row: arrivals before it, the interval, arrivals that meet its book.
+    fn step(&mut self, day: &PreparedDay, row: usize, events: &mut Vec<MatchEvent>) {
+        let mut inside = false;
+        if !self.messages.is_empty() && row > 0 {
+            self.deliver_until(day, row, day.ts_ns(row - 1), events);
+            inside = self.messages.first().is_some_and(|m| m.arrival_ns < day.ts_ns(row));
+            if inside {
+                self.deliver_inside(day, row, events);
+            }
+        }
+        if !self.consumed.is_empty() {
+            self.consumed.on_snapshot(|side, price| {
+                day.displayed(side, row, price * side.sign()).map(|lots| lots.max(0) as u32)
+            });
+        }
+        if self.resting.is_empty() {
+            if inside {
+                self.deliver_late(day, row, events);
+            }
+            return;
+        }
+        if day.is_matchable(row) {
+            self.match_interval(day, row, events);
+        }
+        if inside {
+            self.finish_cancels(row, events);
+            self.deliver_late(day, row, events);
+        }
+    }
+
+    /// Messages that arrived by `until_ns`, the time of the row before `row`, on that row's book.
+    fn deliver_until(&mut self, day: &PreparedDay, row: usize, until_ns: i64, events: &mut Vec<MatchEvent>) {
+        let mut taken = 0;
+        while let Some(&Message { arrival_ns, request }) = self.messages.get(taken) {
+            if arrival_ns > until_ns {
+                break;
+            }
+            match request {
+                Request::Cancel(id) => self.cancel_now(id, row - 1, arrival_ns, events),
+                // Before the day's first book there is nothing to meet: it waits for the next row.
+                Request::Place(..) if !day.is_tradable(row - 1) && day.is_open(arrival_ns) => break,
+                Request::Place(order, decided_row) => {
+                    self.meet(day, BookAt::Row(row - 1), order, decided_row, arrival_ns, events);
+                }
+            }
+            taken += 1;
+        }
+        self.messages.drain(..taken);
+    }
+
+    /// Messages that arrive between the row before and `row`, as far as they do not wait for the book of `row`.
+    fn deliver_inside(&mut self, day: &PreparedDay, row: usize, events: &mut Vec<MatchEvent>) {
+        let (start_ns, end_ns) = (day.ts_ns(row - 1), day.ts_ns(row));
+        let mut at = 0;
+        while let Some(&Message { arrival_ns, request }) = self.messages.get(at) {
+            if arrival_ns >= end_ns {
+                break;
+            }
+            let after = queue::share_after(start_ns, end_ns, arrival_ns);
+            match request {
+                Request::Cancel(id) => match self.resting.iter_mut().find(|o| o.id == id) {
+                    Some(order) if order.cancelled.is_none() => order.cancelled = Some((arrival_ns, after)),
+                    // Its order waits for the book of `row`, and it behind it.
+                    None if self.messages[..at].iter().any(|m| matches!(m.request, Request::Place(o, _) if o.id == id)) => {
+                        at += 1;
+                        continue;
+                    }
+                    _ => self.warnings.late_cancels += 1,
+                },
+                Request::Place(order, decided_row) => {
+                    let next = self.config.taker_book == TakerBook::KPlusOne || !day.is_tradable(row - 1);
+                    let open = day.is_open(arrival_ns);
+                    if open && next && day.is_tradable(row) && self.takes(day, row, &order)
+                        || open && !day.is_tradable(row - 1)
+                    {
+                        at += 1;
+                        continue;
+                    }
+                    let book = if next && day.is_tradable(row) { BookAt::Between(row) } else { BookAt::Row(row - 1) };
+                    let placed = self.resting.len();
+                    self.meet(day, book, order, decided_row, arrival_ns, events);
+                    if self.resting.len() > placed
+                        && let Some(order) = self.resting.iter_mut().find(|o| o.id == order.id)
+                    {
+                        order.arrived = Some(after);
+                    }
+                }
+            }
+            self.messages.remove(at);
+        }
+    }
+
+    /// Messages that arrived before `row` and waited for its book.
+    fn deliver_late(&mut self, day: &PreparedDay, row: usize, events: &mut Vec<MatchEvent>) {
+        if self.messages.first().is_some_and(|m| m.arrival_ns < day.ts_ns(row)) && day.is_tradable(row) {
+            self.deliver_until(day, row + 1, day.ts_ns(row) - 1, events);
+        }
+    }
+
+    /// Whether the order would take from the book of a row, or needs it to be decided.
+    fn takes(&self, day: &PreparedDay, row: usize, order: &NewOrder) -> bool {
+        order.tif != Tif::Day
+            || order.limit_ticks.is_none_or(|limit| -day.best(order.side.opposite(), row) <= limit * order.side.sign())
+    }
+
+    fn cancel_now(&mut self, id: u64, row: usize, ts_ns: i64, events: &mut Vec<MatchEvent>) {
+        match self.resting.iter().position(|o| o.id == id) {
+            Some(at) => {
+                let order = self.resting.remove(at);
+                events.push(MatchEvent::Cancelled { id, remaining: order.remaining, row, ts_ns });
+            }
+            None => self.warnings.late_cancels += 1,
+        }
+    }
+
+    /// An order arrives: refused, filled as taker, resting, or several of these.
+    fn meet(
+        &mut self,
+        day: &PreparedDay,
+        book: BookAt,
+        order: NewOrder,
+        decided_row: usize,
+        ts_ns: i64,
+        events: &mut Vec<MatchEvent>,
+    ) {
+        let NewOrder { id, side, lots, offset, .. } = order;
+        let row = book.row();
+        let reject = |reason| MatchEvent::Rejected { id, reason, row, ts_ns };
+        if !day.is_open(ts_ns) {
+            events.push(reject(RejectReason::MarketClosed));
+            return;
+        }
+        // A passive order that arrives between two snapshots joins behind the earlier display.
+        let (walk, displayed_row) = match book {
+            BookAt::Row(row) => (self.walk(day, row, &order), row),
+            BookAt::Between(row) => (TakerWalk::passive(lots), row - 1),
+        };
+        if order.post_only && matches!(book, BookAt::Row(_)) && self.takes(day, row, &NewOrder { tif: Tif::Day, ..order }) {
+            events.push(reject(RejectReason::PostOnlyWouldCross));
+            return;
+        }
+        if self.would_meet_own(&order, &walk) {
+            events.push(reject(RejectReason::SelfTrade));
+            return;
+        }
+        if walk.beyond_book {
+            self.warnings.beyond_book += 1;
+        }
+        let filled = walk.filled_lots();
+        if order.limit_ticks.is_none() && filled == 0 && order.tif != Tif::FillOrKill {
+            events.push(reject(RejectReason::BeyondBook));
+            return;
+        }
+        events.push(MatchEvent::Accepted { id, row, ts_ns });
+        let killed = order.tif == Tif::FillOrKill && filled < lots;
+        let mut remaining = lots;
+        if !killed {
+            for &(price_ticks, got) in walk.fills() {
+                remaining -= got;
+                // A price beyond the book shows no lots that could be gone.
+                if self.has_queue() && day.displayed(side.opposite(), row, -price_ticks * side.sign()).is_some() {
+                    self.consumed.take(side.opposite(), price_ticks, got);
+                }
+                let maker = false;
+                events.push(MatchEvent::Filled { id, side, price_ticks, lots: got, remaining, maker, row, ts_ns, offset });
+            }
+        }
+        if remaining == 0 {
+            return;
+        }
+        match order.limit_ticks {
+            Some(limit) if order.tif == Tif::Day => {
+                let key = limit * side.sign();
+                let queue = day.displayed(side, displayed_row, key);
+                self.warnings.unseen += u64::from(queue.is_none());
+                let order = Resting {
+                    id,
+                    key,
+                    remaining,
+                    queue_ahead: queue.map_or(f64::INFINITY, f64::from),
+                    side,
+                    offset,
+                    unseen: queue.is_none(),
+                    arrived: None,
+                    cancelled: None,
+                    filled_now: 0,
+                    decided_row,
+                };
+                let behind = |o: &Resting| o.side > side || o.side == side && o.key < key;
+                let at = self.resting.iter().position(behind).unwrap_or(self.resting.len());
+                self.resting.insert(at, order);
+            }
+            _ => events.push(MatchEvent::Cancelled { id, remaining, row, ts_ns }),
+        }
+    }
+
+    fn has_queue(&self) -> bool {
+        !matches!(self.config.model, FillModel::CrossOnly | FillModel::Touch)
+    }
+
+    /// Walks the opposite side of a row's book, own size apart.
+    fn walk(&self, day: &PreparedDay, row: usize, order: &NewOrder) -> TakerWalk {
+        let opposite = order.side.opposite();
+        if let Some(limit) = order.limit_ticks
+            && -day.best(opposite, row) > limit * order.side.sign()
+        {
+            return TakerWalk::passive(order.lots);
+        }
+        let mut levels = [(0, 0); L5_LEVELS];
+        let mut count = 0;
+        // Without a queue there is no size either: whole at the best.
+        if !self.has_queue() {
+            let best = day.level(opposite, row, 0).map(|(price, _)| (price, u32::MAX));
+            return taker_walk(order.side, order.limit_ticks, order.lots, best.as_slice(), self.config.beyond_book);
+        }
+        for level in 0..day.depth() {
+            let Some((price, lots)) = day.level(opposite, row, level) else { break };
+            let gone = if self.consumed.is_empty() { 0 } else { self.consumed.at(opposite, price) };
+            levels[count] = (price, lots.saturating_sub(gone));
+            count += 1;
+        }
+        taker_walk(order.side, order.limit_ticks, order.lots, &levels[..count], self.config.beyond_book)
+    }
+
+    /// Whether an own resting order stands where the order trades: within its limit, or within a market order's walk.
+    fn would_meet_own(&self, order: &NewOrder, walk: &TakerWalk) -> bool {
+        let sign = order.side.sign();
+        let reach = match order.limit_ticks {
+            Some(limit) => limit * sign,
+            None => match walk.fills().last() {
+                Some(&(price, _)) => price * sign,
+                None => return false,
+            },
+        };
+        self.resting.iter().any(|own| own.side != order.side && -own.key <= reach)
+    }
+
+    /// Takes every resting order over the interval that ends with `row`.
+    fn match_interval(&mut self, day: &PreparedDay, row: usize, events: &mut Vec<MatchEvent>) {
+        let queued = self.has_queue();
+        let mut done = false;
+        for at in 0..self.resting.len() {
+            let filled = if queued { self.match_queued(day, row, at) } else { self.match_unqueued(day, row, at) };
+            let order = &mut self.resting[at];
+            order.arrived = None;
+            if filled == 0 {
+                continue;
+            }
+            order.filled_now = filled;
+            order.remaining -= filled;
+            done = true;
+            events.push(MatchEvent::Filled {
+                id: order.id,
+                side: order.side,
+                price_ticks: order.key * order.side.sign(),
+                lots: filled,
+                remaining: order.remaining,
+                maker: true,
+                row,
+                ts_ns: day.ts_ns(row),
+                offset: order.offset,
+            });
+        }
+        if done {
+            self.resting.retain_mut(|order| {
+                order.filled_now = 0;
+                order.remaining > 0
+            });
+        }
+    }
+
+    /// The two models without a queue; they do not know cancels in flight either.
+    #[inline]
+    fn match_unqueued(&self, day: &PreparedDay, row: usize, at: usize) -> u32 {
+        let order = &self.resting[at];
+        let crossed = -day.best(order.side.opposite(), row) <= order.key;
+        let at_own_best = day.best(order.side, row - 1) == order.key;
+        let opposite_lots = day.traded_at_best(order.side, row);
+        let reached = queue::cross_or_touch(self.config.model, crossed, at_own_best, opposite_lots);
+        if reached && order.cancelled.is_none() { order.remaining } else { 0 }
+    }
+
+    /// A model with a queue; returns the lots filled and moves the order's queue.
+    #[inline]
+    fn match_queued(&mut self, day: &PreparedDay, row: usize, at: usize) -> u32 {
+        let order = self.resting[at];
+        let Resting { side, key, remaining, .. } = order;
+        // After a gap only certain trades count.
+        let model = if day.has_gap_before(row) { FillModel::Pessimistic } else { self.config.model };
+        let opposite = side.opposite();
+        let crossed = -day.best(opposite, row) <= key;
+        let mut share = 1.0;
+        if let Some((_, after)) = order.cancelled {
+            match queue::cancel_race(model, after, crossed) {
+                CancelRace::Cancelled => return 0,
+                CancelRace::Filled => {}
+                CancelRace::Share(before) => share = before,
+            }
+        }
+        let earlier: u32 = self.resting[..at].iter().filter(|o| o.side == side).map(|o| o.filled_now).sum();
+        let see = |min: i64, max: i64| {
+            let lots = queue::traded_by_model(model, min as f64, max as f64) * share;
+            let lots = order.arrived.map_or(lots, |after| queue::arrival_share(model, lots, after));
+            (lots - f64::from(earlier)).max(0.0)
+        };
+        let range = day.traded_range(side, row, key);
+        let mut traded_lots = see(range.min_lots, range.max_lots);
+        let previous_best = day.best(side, row - 1);
+        if key >= -day.best(opposite, row - 1) && !self.consumed.is_empty() {
+            // Lots that own takers had before did not trade with others.
+            traded_lots = (traded_lots - f64::from(self.consumed.at(opposite, key * side.sign()))).max(0.0);
+        }
+        let mut interval = RestInterval {
+            crossed,
+            depleted: false,
+            level: LevelInterval { displayed_before_lots: None, displayed_after_lots: None, traded_lots },
+            traded_through_lots: 0.0,
+            opposite_displayed_lots: 0.0,
+        };
+        let mut queue_ahead = order.queue_ahead;
+        if crossed {
+            let range = day.traded_through(side, row, key);
+            interval.traded_through_lots = see(range.min_lots, range.max_lots);
+            if share >= 0.5 {
+                interval.opposite_displayed_lots = f64::from(self.opposite_displayed(day, row, side, key));
+            }
+        } else {
+            interval.depleted = day.best(side, row) < key && key <= previous_best;
+            let after = day.displayed(side, row, key).map(f64::from);
+            interval.level.displayed_before_lots = day.displayed(side, row - 1, key).map(f64::from);
+            interval.level.displayed_after_lots = after;
+            if let (Some(left), Some(now)) = (order.arrived, after) {
+                queue_ahead = self.join_queue(model, queue_ahead, now, left, &mut interval.level);
+            }
+        }
+        let step = queue::rest(model, queue_ahead, remaining, &interval, self.config.central_power);
+        if crossed && step.filled_lots > 0 {
+            let shown = f64::from(step.filled_lots) - interval.traded_through_lots.floor();
+            self.take_displayed(day, row, side, key, shown.max(0.0) as u32);
+        }
+        let order = &mut self.resting[at];
+        order.queue_ahead = step.queue_ahead_lots;
+        if step.unseen && !order.unseen {
+            self.warnings.unseen += 1;
+        }
+        order.unseen = step.unseen;
+        step.filled_lots
+    }
+
+    /// The queue that an order finds which arrives with the share `left` of the interval to come.
+    ///
+    /// Pessimistic: all that is displayed at the end is ahead. Optimistic: it stood there from the start. Central: the
+    /// display is taken to change evenly.
+    fn join_queue(&self, model: FillModel, queue: f64, now: f64, left: f64, level: &mut LevelInterval) -> f64 {
+        match model {
+            FillModel::Pessimistic => {
+                level.displayed_before_lots = Some(now);
+                now
+            }
+            FillModel::Central if queue.is_finite() => {
+                let joined = queue + (now - queue) * (1.0 - left);
+                level.displayed_before_lots = Some(joined);
+                joined
+            }
+            _ => queue,
+        }
+    }
+
+    /// Lots that the opposite side displays at the key or better for us, own size apart.
+    fn opposite_displayed(&self, day: &PreparedDay, row: usize, side: Side, key: i32) -> u32 {
+        let within = |&(price, _): &(i32, u32)| price * side.sign() <= key;
+        let levels = (0..day.depth()).map_while(|level| day.level(side.opposite(), row, level)).take_while(within);
+        levels.map(|(price, lots)| lots.saturating_sub(self.consumed.at(side.opposite(), price))).sum()
+    }
+
+    /// Uses up displayed lots that a crossed order got.
+    fn take_displayed(&mut self, day: &PreparedDay, row: usize, side: Side, key: i32, lots: u32) {
+        let mut left = lots;
+        for level in 0..day.depth() {
+            let Some((price, there)) = day.level(side.opposite(), row, level) else { return };
+            if left == 0 || price * side.sign() > key {
+                return;
+            }
+            let free = there.saturating_sub(self.consumed.at(side.opposite(), price));
+            self.consumed.take(side.opposite(), price, free.min(left));
+            left -= free.min(left);
+        }
+    }
+
+    /// Ends the orders whose cancel arrived inside the interval.
+    fn finish_cancels(&mut self, row: usize, events: &mut Vec<MatchEvent>) {
+        self.resting.retain_mut(|order| {
+            order.arrived = None;
+            let Some((ts_ns, _)) = order.cancelled else { return true };
+            events.push(MatchEvent::Cancelled { id: order.id, remaining: order.remaining, row, ts_ns });
+            false
+        });
+    }
+}
+
+/// The book that an arriving order meets.
+#[derive(Debug, Clone, Copy)]
+enum BookAt {
+    /// That of the row.
+    Row(usize),
+    /// None: it arrives before the row and rests.
+    Between(usize),
+}
+
+impl BookAt {
+    const fn row(self) -> usize {
+        match self {
+            Self::Row(row) | Self::Between(row) => row,
+        }
+    }
+}
+
+/// Fills of one order on the books before and after its arrival: price in ticks and lots, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakerChoice {
+    /// On the snapshot before.
+    pub k: TakerWalk,
+    /// On the snapshot after.
+    pub k_plus_1: TakerWalk,
+}
+
+/// Walks both books between which the truth lies for an order decided on the first and arriving before the second.
+pub fn taker_book_choice(
+    side: Side,
+    limit_ticks: Option<i32>,
+    lots: u32,
+    book_k: &[(i32, u32)],
+    book_k_plus_1: &[(i32, u32)],
+) -> TakerChoice {
+    let walk = |book| taker_walk(side, limit_ticks, lots, book, BeyondBook::Reject);
+    TakerChoice { k: walk(book_k), k_plus_1: walk(book_k_plus_1) }
+}
+
+/// When a day order that is sent at `send_ns` expires: the last close of its trading day, breaks and the night survived.
+///
+/// At that instant it is gone. A day without a session expires at once.
+///
+/// # Errors
+/// `CalendarError` when no trading day holds the time.
+pub fn day_order_expiry_ns(calendar: &Calendar, variety: &Variety, send_ns: i64) -> Result<i64, CalendarError> {
+    let day = calendar.trading_day_of(ExchangeTimeNs(send_ns))?;
+    Ok(calendar.session_windows(variety, day).last().map_or(send_ns, |w| w.end_ns))
+}

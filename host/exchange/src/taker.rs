@@ -1,0 +1,129 @@
+//! Takers: walking the displayed levels, and the own size that is gone from them.
+
+use crate::{BeyondBook, Side};
+use ghtrader_core::L5_LEVELS;
+
+/// Fills of a walk, at most one a level and one beyond the book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TakerWalk {
+    fills: [(i32, u32); L5_LEVELS + 1],
+    count: usize,
+    /// Lots that no level within the limit holds and that may rest at the limit.
+    pub resting_lots: u32,
+    /// Lots of a market order that the displayed book does not hold.
+    pub rejected_lots: u32,
+    /// The walk used up every displayed level and wanted more.
+    pub beyond_book: bool,
+}
+
+impl TakerWalk {
+    /// Price and lots of each fill, best price first.
+    pub fn fills(&self) -> &[(i32, u32)] {
+        &self.fills[..self.count]
+    }
+
+    /// All lots filled.
+    pub fn filled_lots(&self) -> u32 {
+        self.fills().iter().map(|f| f.1).sum()
+    }
+
+    /// An order that takes nothing and rests whole.
+    pub const fn passive(lots: u32) -> Self {
+        Self { fills: [(0, 0); L5_LEVELS + 1], count: 0, resting_lots: lots, rejected_lots: 0, beyond_book: false }
+    }
+
+    fn push(&mut self, price_ticks: i32, lots: u32) {
+        if lots > 0 && self.count < self.fills.len() {
+            self.fills[self.count] = (price_ticks, lots);
+            self.count += 1;
+        }
+    }
+}
+
+/// Walks the opposite side, best level first, as far as the limit price allows (`None`: market order).
+///
+/// `levels` are price in ticks and lots there for us, at most five. What a limit order does not get rests at its limit.
+/// A market order's rest is rejected, or fills at the last displayed price worsened by the penalty; with no level
+/// displayed nothing fills, whatever the setting.
+pub fn taker_walk(
+    side: Side,
+    limit_ticks: Option<i32>,
+    lots: u32,
+    levels: &[(i32, u32)],
+    beyond_book: BeyondBook,
+) -> TakerWalk {
+    let mut walk = TakerWalk::default();
+    let mut left = lots;
+    let allowed = |price: i32| match (limit_ticks, side) {
+        (None, _) => true,
+        (Some(limit), Side::Buy) => price <= limit,
+        (Some(limit), Side::Sell) => price >= limit,
+    };
+    let reached = levels.iter().take(L5_LEVELS).take_while(|&&(price, _)| allowed(price));
+    let mut visited = 0;
+    for &(price, there) in reached {
+        visited += 1;
+        let taken = there.min(left);
+        walk.push(price, taken);
+        left -= taken;
+        if left == 0 {
+            return walk;
+        }
+    }
+    walk.beyond_book = visited == levels.len().min(L5_LEVELS) && (visited > 0 || limit_ticks.is_none());
+    match (limit_ticks, beyond_book, levels[..visited].last()) {
+        (Some(_), ..) => walk.resting_lots = left,
+        (None, BeyondBook::Penalty { ticks }, Some(&(last, _))) => {
+            walk.push(last.saturating_add(side.sign().saturating_mul(ticks as i32)), left);
+        }
+        (None, ..) => walk.rejected_lots = left,
+    }
+    walk
+}
+
+/// Displayed lots that own takers have used up: the record still shows them, for us they are gone.
+///
+/// Given back only by a refill: on each snapshot consumed = min(consumed, displayed now).
+#[derive(Debug, Clone, Default)]
+pub struct Consumed {
+    /// (displayed side, price, lots).
+    levels: Vec<(Side, i32, u32)>,
+}
+
+impl Consumed {
+    /// Nothing is used up.
+    pub fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+
+    /// Lots used up at a price of a displayed side.
+    pub fn at(&self, side: Side, price_ticks: i32) -> u32 {
+        self.levels.iter().find(|l| l.0 == side && l.1 == price_ticks).map_or(0, |l| l.2)
+    }
+
+    /// Uses up lots.
+    pub fn take(&mut self, side: Side, price_ticks: i32, lots: u32) {
+        if lots == 0 {
+            return;
+        }
+        match self.levels.iter_mut().find(|l| l.0 == side && l.1 == price_ticks) {
+            Some(level) => level.2 += lots,
+            None => self.levels.push((side, price_ticks, lots)),
+        }
+    }
+
+    /// A new snapshot shows `displayed(side, price)` lots; `None` = outside the displayed levels, which changes nothing.
+    pub fn on_snapshot(&mut self, displayed: impl Fn(Side, i32) -> Option<u32>) {
+        self.levels.retain_mut(|(side, price, lots)| {
+            if let Some(now) = displayed(*side, *price) {
+                *lots = (*lots).min(now);
+            }
+            *lots > 0
+        });
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.levels.clear();
+    }
+}

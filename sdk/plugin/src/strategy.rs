@@ -69,6 +69,11 @@ impl<S: Strategy> StrategyDriver<S> {
         &self.description
     }
 
+    /// The strategy itself, for tests to look at.
+    pub fn strategy(&self) -> &S {
+        &self.strategy
+    }
+
     /// Takes a block of rows in place of the one before.
     ///
     /// # Errors

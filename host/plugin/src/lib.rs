@@ -1,1 +1,39 @@
 //! The only room that knows wasmtime: engine, host modules by WIT version, limits, artefacts.
+//!
+//! The rest of the host sees plugins through [`FeatureInstance`], [`LabelInstance`] and [`StrategyInstance`], which a component and
+//! a native build implement alike, so that neither pipeline nor runtime can tell them apart.
+//!
+//! An artefact is a component with its manifest embedded: one digest for code and promise. [`pack`] makes it, [`PluginHost::load`]
+//! checks it and reports all findings at once. Each instance has a sandbox of its own (memory, CPU, output and log limits); one that
+//! traps or breaks a limit is retired and answers every later call with the same fault.
+
+mod artefact;
+mod cache;
+mod deadline;
+mod engine;
+mod fault;
+mod finding;
+mod host;
+mod instance;
+mod limits;
+mod manifest;
+mod manifest_check;
+mod params;
+mod sandbox;
+mod v_next;
+
+pub use artefact::{MANIFEST_SECTION, pack};
+pub use fault::{Answer, CallSite, PluginFault};
+pub use finding::Finding;
+pub use ghtrader_kernels::wire::Boundary;
+pub use host::{Plugin, PluginHost};
+pub use instance::{
+    AccountView, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance, OutputColumn,
+    StrategyDescription, StrategyInstance,
+};
+pub use limits::{HostConfig, Limits};
+pub use manifest::{
+    About, LimitRequest, OutputPromise, ParamSpec, ParamType, PluginManifest, Reach, Role, SUPPORTED_CONTRACTS,
+    SelfTest,
+};
+pub use params::{ParamValue, Params};

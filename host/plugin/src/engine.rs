@@ -1,0 +1,49 @@
+//! The one engine of the process and its clock of epochs.
+
+use crate::Finding;
+use std::sync::OnceLock;
+use std::time::Duration;
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine};
+
+/// Length of an epoch. Short enough for a live call's limit, long enough to cost nothing.
+const EPOCH: Duration = Duration::from_millis(1);
+
+/// The engine, made at the first call together with the thread that counts its epochs.
+pub(crate) fn get() -> Result<&'static Engine, Finding> {
+    static ENGINE: OnceLock<Result<Engine, Finding>> = OnceLock::new();
+    ENGINE.get_or_init(start).as_ref().map_err(Clone::clone)
+}
+
+fn start() -> Result<Engine, Finding> {
+    let failed =
+        |what: String| Finding::new("plugin_engine", what, "use a 64-bit machine that allows memory maps and threads");
+    let mut config = Config::new();
+    // Plugins are called from one thread at a time and never wait.
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    // Results must be the same bits on every machine. NaN payloads may differ; whoever hashes or stores canonicalises them, because
+    // canonicalising inside the compiled code costs more than half of its speed.
+    config.wasm_relaxed_simd(false);
+    config.cranelift_nan_canonicalization(false);
+    config.wasm_memory64(false);
+    let engine = Engine::new(&config).map_err(|e| failed(format!("the engine does not start: {e}")))?;
+    let ticking = engine.clone();
+    std::thread::Builder::new()
+        .name("plugin-epochs".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(EPOCH);
+                ticking.increment_epoch();
+            }
+        })
+        .map_err(|e| failed(format!("the epoch thread does not start: {e}")))?;
+    Ok(engine)
+}
+
+/// Validates and compiles a component.
+pub(crate) fn compile(engine: &Engine, artefact: &[u8]) -> Result<Component, Finding> {
+    Component::new(engine, artefact).map_err(|e| {
+        Finding::new("component_invalid", format!("the component does not compile: {e:#}"), "build and pack it again")
+    })
+}

@@ -41,7 +41,8 @@ impl Strategy for ScoreThreshold {
             _ => position,
         };
         let missing = wanted - position;
-        if missing == 0 || !(ask - bid <= self.max_spread_cny) || !ctx.orders().is_empty() {
+        let tradable = ask - bid <= self.max_spread_cny && ctx.orders().is_empty();
+        if missing == 0 || !tradable {
             return;
         }
         let (side, price) = if missing > 0 { (Side::Buy, ask) } else { (Side::Sell, bid) };

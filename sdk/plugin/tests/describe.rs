@@ -1,7 +1,5 @@
 //! Parameters, descriptions and blocks of features and labels.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use ghtrader_sdk::{
     Boundary, Feature, FeatureDescription, FeatureDriver, Instrument, Label, LabelDescription, LabelDriver, Params,
     PluginError, Row, Rows,

@@ -35,7 +35,13 @@ fn main() {
         let outcome = outcome.unwrap();
         let name = model.map_or("", |m| m.as_str());
         let exact = outcome == Outcome { orders, fills, position, pnl_cny };
-        let verdict = if orders == 0 { "no published count" } else if exact { "exact" } else { "WRONG" };
+        let verdict = if orders == 0 {
+            "no published count"
+        } else if exact {
+            "exact"
+        } else {
+            "WRONG"
+        };
         println!("{strategy} {name:<12} {best:6.2} M snapshots/s  {outcome:?}  {verdict}");
     }
 }

@@ -80,7 +80,9 @@ impl ExchangeError {
 impl From<ExchangeError> for Problem {
     fn from(error: ExchangeError) -> Self {
         let remedy = match &error {
-            ExchangeError::OffGrid { .. } => "check the contract table's price tick of that day, or import the day again",
+            ExchangeError::OffGrid { .. } => {
+                "check the contract table's price tick of that day, or import the day again"
+            }
             ExchangeError::OddDoubleSided { .. } => "check the source file; the day's volume cannot be matched",
             ExchangeError::BadValue { .. } => "give a value within the bound",
             ExchangeError::FeeRowMissing { .. } => "add a row to the fee table, or begin on a later day",

@@ -55,14 +55,8 @@ pub struct FeeTable {
     rows: Vec<FeeRow>,
 }
 
-const NUMBERS: [&str; 6] = [
-    "open_rate",
-    "open_per_lot_cny",
-    "close_rate",
-    "close_per_lot_cny",
-    "close_today_rate",
-    "close_today_per_lot_cny",
-];
+const NUMBERS: [&str; 6] =
+    ["open_rate", "open_per_lot_cny", "close_rate", "close_per_lot_cny", "close_today_rate", "close_today_per_lot_cny"];
 
 impl FeeTable {
     /// A table of these rows.
@@ -118,14 +112,7 @@ impl FeeTable {
     pub fn to_text(&self) -> String {
         let numbers = |r: &FeeRow| {
             let FeeRates { open, close, close_today } = r.rates;
-            [
-                open.rate,
-                open.per_lot_cny,
-                close.rate,
-                close.per_lot_cny,
-                close_today.rate,
-                close_today.per_lot_cny,
-            ]
+            [open.rate, open.per_lot_cny, close.rate, close.per_lot_cny, close_today.rate, close_today.per_lot_cny]
         };
         table::write(NUMBERS, self.rows.iter().map(|r| (r.key.clone(), numbers(r))))
     }
@@ -173,7 +160,8 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_named() {
-        let text = HEADER.to_owned() + "cu,,2020-01-02,,-1,0,0,0,0,0,a,true\n\ncu,,2020-13-02,,0,0,0,0,0,0,a,true\ncu\n";
+        let text =
+            HEADER.to_owned() + "cu,,2020-01-02,,-1,0,0,0,0,0,a,true\n\ncu,,2020-13-02,,0,0,0,0,0,0,a,true\ncu\n";
         let errors = FeeTable::parse(&text).unwrap_err();
         let lines: Vec<usize> = errors
             .iter()

@@ -17,7 +17,8 @@ mod table;
 mod taker;
 
 pub use account::{
-    Account, AccountConfig, AccountState, Booking, CloseCheck, CloseFirst, ClosedLot, EquityLine, Hold, Leg, Refusal, Terms, Trade, close_check,
+    Account, AccountConfig, AccountState, Booking, CloseCheck, CloseFirst, ClosedLot, EquityLine, Hold, Leg, Refusal,
+    Terms, Trade, close_check,
 };
 pub use config::{BeyondBook, FillModel, MatchConfig, TakerBook};
 pub use error::ExchangeError;

@@ -254,7 +254,10 @@ impl Matching {
                 Request::Cancel(id) => match self.resting.iter_mut().find(|o| o.id == id) {
                     Some(order) if order.cancelled.is_none() => order.cancelled = Some((arrival_ns, after)),
                     // Its order waits for the book of `row`, and it behind it.
-                    None if self.messages[..at].iter().any(|m| matches!(m.request, Request::Place(o, _) if o.id == id)) => {
+                    None if self.messages[..at]
+                        .iter()
+                        .any(|m| matches!(m.request, Request::Place(o, _) if o.id == id)) =>
+                    {
                         at += 1;
                         continue;
                     }
@@ -328,7 +331,10 @@ impl Matching {
             BookAt::Row(row) => (self.walk(day, row, &order), row),
             BookAt::Between(row) => (TakerWalk::passive(lots), row - 1),
         };
-        if order.post_only && matches!(book, BookAt::Row(_)) && self.takes(day, row, &NewOrder { tif: Tif::Day, ..order }) {
+        if order.post_only
+            && matches!(book, BookAt::Row(_))
+            && self.takes(day, row, &NewOrder { tif: Tif::Day, ..order })
+        {
             events.push(reject(RejectReason::PostOnlyWouldCross));
             return;
         }
@@ -355,7 +361,17 @@ impl Matching {
                     self.consumed.take(side.opposite(), price_ticks, got);
                 }
                 let maker = false;
-                events.push(MatchEvent::Filled { id, side, price_ticks, lots: got, remaining, maker, row, ts_ns, offset });
+                events.push(MatchEvent::Filled {
+                    id,
+                    side,
+                    price_ticks,
+                    lots: got,
+                    remaining,
+                    maker,
+                    row,
+                    ts_ns,
+                    offset,
+                });
             }
         }
         if remaining == 0 {

@@ -40,8 +40,8 @@ pub fn traded_by_model(model: FillModel, min_lots: f64, max_lots: f64) -> f64 {
 ///
 /// Trades take from the front. Of the cancels that the display shows beyond them, none stood ahead (pessimistic), all
 /// did (optimistic), or the share P = (Q/(Q + back))ⁿ did (central), with back the lots displayed behind. No more can be
-/// ahead than is displayed. Outside the displayed levels the queue is frozen; on return it is the display (pessimistic),
-/// the smaller of both (optimistic) or their mean (central).
+/// ahead than is displayed. Outside the displayed levels the queue is frozen. On return it is the display
+/// and nothing is filled (pessimistic), or the smaller of queue and display (optimistic), or the mean of these (central).
 #[inline]
 pub fn advance_queue(
     model: FillModel,
@@ -53,18 +53,18 @@ pub fn advance_queue(
     let Some(after) = level.displayed_after_lots else {
         return QueueStep { queue_ahead_lots, filled_lots: 0, unseen: true };
     };
-    let Some(before) = level.displayed_before_lots else {
-        let kept = queue_ahead_lots.min(after);
-        let queue_ahead_lots = match model {
-            FillModel::Pessimistic => after,
-            FillModel::Central => (kept + after) / 2.0,
-            FillModel::Optimistic | FillModel::CrossOnly | FillModel::Touch => kept,
-        };
-        return QueueStep { queue_ahead_lots, filled_lots: 0, unseen: false };
-    };
     let traded = level.traded_lots;
     let filled_lots = ((traded - queue_ahead_lots).max(0.0) as u32).min(own_lots);
     let left = (queue_ahead_lots - traded).max(0.0);
+    let Some(before) = level.displayed_before_lots else {
+        let kept = left.min(after);
+        let (queue_ahead_lots, filled_lots) = match model {
+            FillModel::Pessimistic => (after, 0),
+            FillModel::Central => ((kept + after) / 2.0, filled_lots),
+            FillModel::Optimistic | FillModel::CrossOnly | FillModel::Touch => (kept, filled_lots),
+        };
+        return QueueStep { queue_ahead_lots, filled_lots, unseen: false };
+    };
     let queue = match model {
         FillModel::Pessimistic => left,
         FillModel::Optimistic | FillModel::CrossOnly | FillModel::Touch => {
@@ -161,7 +161,9 @@ pub fn cancel_race(model: FillModel, after: f64, crossed: bool) -> CancelRace {
     match model {
         FillModel::Pessimistic if crossed => CancelRace::Filled,
         FillModel::Central => CancelRace::Share(1.0 - after),
-        FillModel::Pessimistic | FillModel::Optimistic | FillModel::CrossOnly | FillModel::Touch => CancelRace::Cancelled,
+        FillModel::Pessimistic | FillModel::Optimistic | FillModel::CrossOnly | FillModel::Touch => {
+            CancelRace::Cancelled
+        }
     }
 }
 

@@ -123,10 +123,7 @@ fn header<const N: usize>(numbers: [&str; N]) -> String {
 }
 
 /// Writes rows as [`parse`] reads them: the canonical text of a table, for its digest.
-pub(crate) fn write<const N: usize>(
-    numbers: [&str; N],
-    rows: impl Iterator<Item = (RowKey, [f64; N])>,
-) -> String {
+pub(crate) fn write<const N: usize>(numbers: [&str; N], rows: impl Iterator<Item = (RowKey, [f64; N])>) -> String {
     let mut text = header(numbers) + "\n";
     for (key, values) in rows {
         let to = key.valid_to.map_or(String::new(), |d| d.to_string());

@@ -75,7 +75,8 @@ pub(crate) fn run_a(day: &PreparedDay) -> Outcome {
         if row == day.rows() {
             break;
         }
-        let (Some((bid, bids)), Some((ask, asks))) = (day.level(Side::Buy, row, 0), day.level(Side::Sell, row, 0)) else {
+        let (Some((bid, bids)), Some((ask, asks))) = (day.level(Side::Buy, row, 0), day.level(Side::Sell, row, 0))
+        else {
             continue;
         };
         let imbalance = (f64::from(bids) - f64::from(asks)) / (f64::from(bids) + f64::from(asks));

@@ -1,1 +1,30 @@
 //! Main schedule, main_l5, validation, data quality, building features and labels through plugins.
+
+mod day_report;
+mod error;
+mod main_l5;
+mod main_schedule;
+mod quality;
+mod schedule;
+mod signal;
+mod validation;
+
+pub use day_report::{
+    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, ValidationReport, day_report, report_day, validate_day,
+    validate_symbol,
+};
+pub use error::PipelineError;
+pub use main_l5::{DayOutcome, MainL5Options, MainL5Report, MissingDay, SegmentReport, build_main_l5};
+pub use main_schedule::{ScheduleReport, ScheduleSource, build_main_schedule};
+pub use quality::{
+    DayQuality, FieldQuality, Finding, compute_day_quality, compute_field_quality, quantile, row_findings,
+};
+pub use schedule::{
+    Close, DayCloses, Listed, MainSchedule, Roll, RollReason, ScheduleError, ScheduleRule, ScheduleWarning, parse_events,
+    schedule_from_events, schedule_from_open_interest,
+};
+pub use signal::{SignalFigures, compute_signal_figures};
+pub use validation::{
+    Cadence, GapBuckets, GapRule, GapStatistics, Interval, MIN_GAP_THRESHOLD_S, ReasonCode, State, ValidationCounts,
+    ValidationPolicy, ValidationState, compute_gap_statistics, compute_validation_state,
+};

@@ -1,0 +1,109 @@
+//! What can go wrong between stored ticks and `main_l5`, each with a stable code.
+
+use crate::ScheduleError;
+use ghtrader_core::{CalendarError, ErrorClass, Problem, SpecError, SymbolError, TradingDay};
+use ghtrader_store::StoreError;
+
+/// A failure of schedule, `main_l5`, validation or report.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A trading day.
+    #[error(transparent)]
+    Calendar(#[from] CalendarError),
+    /// Multiplier or price tick.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A symbol.
+    #[error(transparent)]
+    Symbol(#[from] SymbolError),
+    /// There is no main schedule to make.
+    #[error("{variety}: {source}")]
+    Schedule {
+        /// The variety.
+        variety: String,
+        /// Why.
+        source: ScheduleError,
+    },
+    /// Days of the schedule without rows.
+    #[error(
+        "{symbol}: {engineering} of {expected} days were never imported and {provider} have no usable row, e.g. {sample}"
+    )]
+    DaysMissing {
+        /// The continuous symbol.
+        symbol: String,
+        /// Days of the schedule.
+        expected: usize,
+        /// Days whose ticks are not stored.
+        engineering: usize,
+        /// Days whose ticks hold no continuous row with depth, above the tolerance.
+        provider: usize,
+        /// Some of them.
+        sample: String,
+    },
+    /// Ticks without a single row with depth.
+    #[error("{symbol}: no stored row of the scheduled days has depth (levels 2 to 5)")]
+    L5Missing {
+        /// The continuous symbol.
+        symbol: String,
+    },
+    /// Days that were stamped under another schedule and are not in this one.
+    #[error("{symbol}: {days} stored days, the first {first}, are not in the schedule {schedule_hash}")]
+    ScheduleMismatch {
+        /// The continuous symbol.
+        symbol: String,
+        /// How many.
+        days: usize,
+        /// The first of them.
+        first: TradingDay,
+        /// The schedule that governs.
+        schedule_hash: String,
+    },
+    /// The thread pool could not be started.
+    #[error("{workers} workers cannot be started: {why}")]
+    Workers {
+        /// How many were asked for.
+        workers: usize,
+        /// The system's word.
+        why: String,
+    },
+}
+
+impl From<PipelineError> for Problem {
+    fn from(e: PipelineError) -> Self {
+        let user = |code, what: String, remedy: &str| Self::new(code, ErrorClass::User, what, remedy);
+        let what = e.to_string();
+        match e {
+            PipelineError::Store(e) => e.into(),
+            PipelineError::Calendar(e) => e.into(),
+            PipelineError::Spec(e) => e.into(),
+            PipelineError::Symbol(_) => user("bad_symbol", what, "write a symbol such as SHFE.cu2602 or KQ.m@SHFE.cu"),
+            PipelineError::Schedule { source: ScheduleError::Empty { .. }, .. } => {
+                user("schedule_empty", what, "import more days, or give the contracts with `--source file`")
+            }
+            PipelineError::Schedule { .. } => {
+                user("bad_schedule", what, "write lines such as `2025-01-02,SHFE.cu2502`")
+            }
+            PipelineError::DaysMissing { .. } => Self::new(
+                "days_missing",
+                ErrorClass::Negative,
+                what,
+                "import the missing days, or raise main_l5.missing_days_tolerance",
+            ),
+            PipelineError::L5Missing { .. } => {
+                user("l5_missing", what, "import ticks with five levels; one level is not enough for main_l5")
+            }
+            PipelineError::ScheduleMismatch { .. } => Self::new(
+                "schedule_mismatch",
+                ErrorClass::Negative,
+                what,
+                "build the schedule over all stored days, or use an empty data folder",
+            ),
+            PipelineError::Workers { .. } => {
+                Self::new("no_threads", ErrorClass::Limit, what, "give fewer with --workers")
+            }
+        }
+    }
+}

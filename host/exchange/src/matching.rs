@@ -46,15 +46,23 @@ struct Resting {
     key: i32,
     remaining: u32,
     queue_ahead: f64,
+    filled_now: u32,
+    decided_row: u32,
     side: Side,
     offset: Offset,
     unseen: bool,
-    /// Arrived inside the present interval, with this share of it left.
+    /// A [`Flight`] is about it.
+    in_flight: bool,
+}
+
+/// An order that arrived, or whose cancel arrived, inside the present interval.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    id: u64,
+    /// Share of the interval that was left when it arrived.
     arrived: Option<f64>,
-    /// A cancel arrived inside the present interval: its time and the share that was left.
+    /// Time of its cancel and the share of the interval that was left then.
     cancelled: Option<(i64, f64)>,
-    filled_now: u32,
-    decided_row: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +87,8 @@ pub struct Matching {
     resting: Vec<Resting>,
     /// By arrival, then order of sending.
     messages: Vec<Message>,
+    /// Empty between two rows.
+    flights: Vec<Flight>,
     consumed: Consumed,
     warnings: MatchWarnings,
 }
@@ -90,6 +100,7 @@ impl Matching {
             config,
             resting: Vec::new(),
             messages: Vec::new(),
+            flights: Vec::new(),
             consumed: Consumed::default(),
             warnings: MatchWarnings::default(),
         }
@@ -115,7 +126,7 @@ impl Matching {
             queue_ahead_lots: o.queue_ahead,
             unseen: o.unseen,
             offset: o.offset,
-            decided_row: o.decided_row,
+            decided_row: o.decided_row as usize,
         })
     }
 
@@ -216,7 +227,7 @@ impl Matching {
             self.match_interval(day, row, events);
         }
         if inside {
-            self.finish_cancels(row, events);
+            self.finish_flights(row, events);
             self.deliver_late(day, row, events);
         }
     }
@@ -251,8 +262,10 @@ impl Matching {
             }
             let after = queue::share_after(start_ns, end_ns, arrival_ns);
             match request {
-                Request::Cancel(id) => match self.resting.iter_mut().find(|o| o.id == id) {
-                    Some(order) if order.cancelled.is_none() => order.cancelled = Some((arrival_ns, after)),
+                Request::Cancel(id) => match self.resting.iter().position(|o| o.id == id) {
+                    Some(at) if self.flight(at).cancelled.is_none() => {
+                        self.set_flight(at, |flight| flight.cancelled = Some((arrival_ns, after)));
+                    }
                     // Its order waits for the book of `row`, and it behind it.
                     None if self.messages[..at]
                         .iter()
@@ -276,9 +289,9 @@ impl Matching {
                     let placed = self.resting.len();
                     self.meet(day, book, order, decided_row, arrival_ns, events);
                     if self.resting.len() > placed
-                        && let Some(order) = self.resting.iter_mut().find(|o| o.id == order.id)
+                        && let Some(at) = self.resting.iter().position(|o| o.id == order.id)
                     {
-                        order.arrived = Some(after);
+                        self.set_flight(at, |flight| flight.arrived = Some(after));
                     }
                 }
             }
@@ -387,13 +400,12 @@ impl Matching {
                     key,
                     remaining,
                     queue_ahead: queue.map_or(f64::INFINITY, f64::from),
+                    filled_now: 0,
+                    decided_row: decided_row as u32,
                     side,
                     offset,
                     unseen: queue.is_none(),
-                    arrived: None,
-                    cancelled: None,
-                    filled_now: 0,
-                    decided_row,
+                    in_flight: false,
                 };
                 let behind = |o: &Resting| o.side > side || o.side == side && o.key < key;
                 let at = self.resting.iter().position(behind).unwrap_or(self.resting.len());
@@ -450,11 +462,10 @@ impl Matching {
         let mut done = false;
         for at in 0..self.resting.len() {
             let filled = if queued { self.match_queued(day, row, at) } else { self.match_unqueued(day, row, at) };
-            let order = &mut self.resting[at];
-            order.arrived = None;
             if filled == 0 {
                 continue;
             }
+            let order = &mut self.resting[at];
             order.filled_now = filled;
             order.remaining -= filled;
             done = true;
@@ -486,20 +497,20 @@ impl Matching {
         let at_own_best = day.best(order.side, row - 1) == order.key;
         let opposite_lots = day.traded_at_best(order.side, row);
         let reached = queue::cross_or_touch(self.config.model, crossed, at_own_best, opposite_lots);
-        if reached && order.cancelled.is_none() { order.remaining } else { 0 }
+        if reached && self.flight(at).cancelled.is_none() { order.remaining } else { 0 }
     }
 
     /// A model with a queue; returns the lots filled and moves the order's queue.
     #[inline]
     fn match_queued(&mut self, day: &PreparedDay, row: usize, at: usize) -> u32 {
-        let order = self.resting[at];
-        let Resting { side, key, remaining, .. } = order;
+        let Resting { side, key, remaining, mut queue_ahead, .. } = self.resting[at];
+        let flight = self.flight(at);
         // After a gap only certain trades count.
         let model = if day.has_gap_before(row) { FillModel::Pessimistic } else { self.config.model };
         let opposite = side.opposite();
         let crossed = -day.best(opposite, row) <= key;
         let mut share = 1.0;
-        if let Some((_, after)) = order.cancelled {
+        if let Some((_, after)) = flight.cancelled {
             match queue::cancel_race(model, after, crossed) {
                 CancelRace::Cancelled => return 0,
                 CancelRace::Filled => {}
@@ -509,7 +520,7 @@ impl Matching {
         let earlier: u32 = self.resting[..at].iter().filter(|o| o.side == side).map(|o| o.filled_now).sum();
         let see = |min: i64, max: i64| {
             let lots = queue::traded_by_model(model, min as f64, max as f64) * share;
-            let lots = order.arrived.map_or(lots, |after| queue::arrival_share(model, lots, after));
+            let lots = flight.arrived.map_or(lots, |after| queue::arrival_share(model, lots, after));
             (lots - f64::from(earlier)).max(0.0)
         };
         let range = day.traded_range(side, row, key);
@@ -526,7 +537,6 @@ impl Matching {
             traded_through_lots: 0.0,
             opposite_displayed_lots: 0.0,
         };
-        let mut queue_ahead = order.queue_ahead;
         if crossed {
             let range = day.traded_through(side, row, key);
             interval.traded_through_lots = see(range.min_lots, range.max_lots);
@@ -538,7 +548,7 @@ impl Matching {
             let after = day.displayed(side, row, key).map(f64::from);
             interval.level.displayed_before_lots = day.displayed(side, row - 1, key).map(f64::from);
             interval.level.displayed_after_lots = after;
-            if let (Some(left), Some(now)) = (order.arrived, after) {
+            if let (Some(left), Some(now)) = (flight.arrived, after) {
                 queue_ahead = self.join_queue(model, queue_ahead, now, left, &mut interval.level);
             }
         }
@@ -596,14 +606,33 @@ impl Matching {
         }
     }
 
-    /// Ends the orders whose cancel arrived inside the interval.
-    fn finish_cancels(&mut self, row: usize, events: &mut Vec<MatchEvent>) {
-        self.resting.retain_mut(|order| {
-            order.arrived = None;
-            let Some((ts_ns, _)) = order.cancelled else { return true };
-            events.push(MatchEvent::Cancelled { id: order.id, remaining: order.remaining, row, ts_ns });
-            false
-        });
+    /// What arrived about a resting order inside the present interval.
+    #[inline]
+    fn flight(&self, at: usize) -> Flight {
+        let order = &self.resting[at];
+        let none = Flight { id: order.id, arrived: None, cancelled: None };
+        if order.in_flight { self.flights.iter().find(|f| f.id == order.id).copied().unwrap_or(none) } else { none }
+    }
+
+    fn set_flight(&mut self, at: usize, set: impl FnOnce(&mut Flight)) {
+        let mut flight = self.flight(at);
+        set(&mut flight);
+        self.resting[at].in_flight = true;
+        self.flights.retain(|f| f.id != flight.id);
+        self.flights.push(flight);
+    }
+
+    /// Ends the interval for what arrived inside it: cancelled orders go.
+    fn finish_flights(&mut self, row: usize, events: &mut Vec<MatchEvent>) {
+        for at in 0..self.flights.len() {
+            let Flight { id, cancelled, .. } = self.flights[at];
+            let Some(place) = self.resting.iter().position(|o| o.id == id) else { continue };
+            match cancelled {
+                Some((ts_ns, _)) => self.cancel_now(id, row, ts_ns, events),
+                None => self.resting[place].in_flight = false,
+            }
+        }
+        self.flights.clear();
     }
 }
 

@@ -15,6 +15,7 @@ named!(Side, "side", Buy => "buy", Sell => "sell");
 
 impl Side {
     /// The other side.
+    #[inline]
     pub const fn opposite(self) -> Self {
         match self {
             Self::Buy => Self::Sell,
@@ -23,6 +24,7 @@ impl Side {
     }
 
     /// +1 for a buy, −1 for a sell.
+    #[inline]
     pub const fn sign(self) -> i32 {
         match self {
             Self::Buy => 1,

@@ -267,6 +267,7 @@ impl PreparedDay {
     }
 
     /// Number of rows.
+    #[inline]
     pub fn rows(&self) -> usize {
         self.ts_ns.len()
     }
@@ -368,6 +369,7 @@ impl PreparedDay {
     }
 
     /// Levels that the day's rows show: 5, or 1 when none has more.
+    #[inline]
     pub fn depth(&self) -> usize {
         self.depth
     }
@@ -456,18 +458,22 @@ impl PreparedDay {
 
 /// A price column in ticks times `sign`; empty where the price is NaN.
 fn price_column(view: &TickView<'_>, column: Column, price_tick: f64, sign: i32) -> Result<Vec<i32>, ExchangeError> {
-    let to_ticks = |(row, &price): (usize, &f64)| {
+    let prices = view.float(column);
+    let mut ticks = Vec::with_capacity(prices.len());
+    for (row, &price) in prices.iter().enumerate() {
         if price.is_nan() {
-            return Ok(EMPTY);
+            ticks.push(EMPTY);
+            continue;
         }
-        let ticks = price / price_tick;
-        let whole = ticks.round();
-        if (ticks - whole).abs() > GRID_TOLERANCE_TICKS || whole.abs() >= f64::from(i32::MAX) {
+        let exact = price / price_tick;
+        // A cast cuts towards zero and saturates, which the check below then finds.
+        let whole = (exact + 0.5f64.copysign(exact)) as i32;
+        if (exact - f64::from(whole)).abs() > GRID_TOLERANCE_TICKS {
             return Err(ExchangeError::OffGrid { row, column: column.name(), value: price, price_tick });
         }
-        Ok(whole as i32 * sign)
-    };
-    view.float(column).iter().enumerate().map(to_ticks).collect()
+        ticks.push(whole * sign);
+    }
+    Ok(ticks)
 }
 
 /// Finds the rows whose volume is that of a call auction.

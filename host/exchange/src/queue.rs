@@ -28,6 +28,7 @@ pub struct QueueStep {
 }
 
 /// The lots that a model takes for traded, of the bounds that the data leave.
+#[inline]
 pub fn traded_by_model(model: FillModel, min_lots: f64, max_lots: f64) -> f64 {
     match model {
         FillModel::Pessimistic => min_lots,
@@ -94,6 +95,7 @@ fn power(x: f64, n: f64) -> f64 {
 /// Fills a resting order whose price the opposite best has reached, at its own price.
 ///
 /// Optimistic: whole. Otherwise no more than what traded at the price or better for us, and what is displayed there now.
+#[inline]
 pub fn crossed_fill(model: FillModel, own_lots: u32, traded_lots: f64, displayed_lots: f64) -> u32 {
     match model {
         FillModel::Pessimistic | FillModel::Central => own_lots.min((traded_lots + displayed_lots) as u32),
@@ -104,12 +106,14 @@ pub fn crossed_fill(model: FillModel, own_lots: u32, traded_lots: f64, displayed
 /// A level that is gone without the opposite side having reached it (pessimistic and central).
 ///
 /// Whole if the trades at the price cover the queue and the order, else nothing; afterwards nobody is ahead.
+#[inline]
 pub fn depleted_level(queue_ahead_lots: f64, own_lots: u32, traded_lots: f64) -> QueueStep {
     let filled = traded_lots >= queue_ahead_lots + f64::from(own_lots);
     QueueStep { queue_ahead_lots: 0.0, filled_lots: if filled { own_lots } else { 0 }, unseen: false }
 }
 
 /// The share of the interval (start, end] that lies after an arrival: 1 at or before its start, 0 at or after its end.
+#[inline]
 pub fn share_after(start_ns: i64, end_ns: i64, arrival_ns: i64) -> f64 {
     if arrival_ns <= start_ns {
         1.0
@@ -123,6 +127,7 @@ pub fn share_after(start_ns: i64, end_ns: i64, arrival_ns: i64) -> f64 {
 /// Of an interval's traded lots, those that an order sees that arrived with the share `after` of the interval left.
 ///
 /// The order of events inside an interval is unknown: pessimistic none, central by time, optimistic all.
+#[inline]
 pub fn arrival_share(model: FillModel, traded_lots: f64, after: f64) -> f64 {
     if after >= 1.0 {
         return traded_lots;
@@ -151,6 +156,7 @@ pub enum CancelRace {
 /// Decides a cancel that arrives with the share `after` of the interval left.
 ///
 /// Pessimistic: it loses when the price then moved through the order (`crossed`). Central: by time. Otherwise it wins.
+#[inline]
 pub fn cancel_race(model: FillModel, after: f64, crossed: bool) -> CancelRace {
     if after >= 1.0 {
         return CancelRace::Cancelled;
@@ -171,6 +177,7 @@ pub fn cancel_race(model: FillModel, after: f64, crossed: bool) -> CancelRace {
 ///
 /// `crossed`: the opposite best of the snapshot after has reached the price. `opposite_lots`: lots that hit the own best
 /// of the snapshot before. `at_own_best`: that best was the price.
+#[inline]
 pub fn cross_or_touch(model: FillModel, crossed: bool, at_own_best: bool, opposite_lots: i32) -> bool {
     crossed || (model == FillModel::Touch && at_own_best && opposite_lots > 0)
 }

@@ -15,7 +15,7 @@ fn outcome(orders: u64, fills: u64, position: i64, pnl_cny: i64) -> Outcome {
 #[test]
 fn fill_counts_are_exact() {
     let records = bench_stream::generate(200_000, 3);
-    let day = prepare(&records);
+    let day = prepare(&bench_stream::to_ticks(&records));
     assert_eq!(run_a(&day), outcome(7_727, 7_727, -1, 46_150), "A");
     for (model, want) in [
         (FillModel::CrossOnly, outcome(31_325, 16_166, 2, -76_900)),
@@ -31,7 +31,7 @@ fn fill_counts_are_exact() {
 #[test]
 fn split_recovers_the_sides() {
     let records = bench_stream::generate(50_000, 11);
-    let day = prepare(&records);
+    let day = prepare(&bench_stream::to_ticks(&records));
     for (row, record) in records.iter().enumerate().skip(1) {
         assert_eq!(day.split_lots(row), Some((record.sold_lots, record.bought_lots)), "row {row}");
     }

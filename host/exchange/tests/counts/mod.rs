@@ -1,9 +1,10 @@
 //! Strategies A and B as plain loops over [`PreparedDay`] and [`Matching`], for the count test and the throughput example.
 
+use ghtrader_core::TickTable;
 use ghtrader_exchange::{
     FillModel, MatchConfig, MatchEvent, Matching, NewOrder, Offset, PrepareSpec, PreparedDay, Side, Tif,
 };
-use ghtrader_market::bench_stream::{self, Record};
+use ghtrader_market::bench_stream;
 
 /// What a run ends with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,7 @@ pub(crate) struct Outcome {
 }
 
 /// The stream as one session without auctions.
-pub(crate) fn prepare(records: &[Record]) -> PreparedDay {
-    let ticks = bench_stream::to_ticks(records);
+pub(crate) fn prepare(ticks: &TickTable) -> PreparedDay {
     let spec = PrepareSpec {
         price_tick: bench_stream::PRICE_TICK_CNY,
         multiplier: bench_stream::MULTIPLIER,

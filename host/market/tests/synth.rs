@@ -1,5 +1,7 @@
 //! The synthetic market: same bytes, consistent books, recoverable trades, and no more signal than was planted.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use ghtrader_core::{Calendar, Column, ContractId, DigestBuilder, Phase, TickTable, TickView, contract_spec};
 use ghtrader_market::synth::{SynthDay, SynthMarket, SynthSpec};
 

@@ -503,7 +503,19 @@ impl Matching {
     /// A model with a queue; returns the lots filled and moves the order's queue.
     #[inline]
     fn match_queued(&mut self, day: &PreparedDay, row: usize, at: usize) -> u32 {
-        let Resting { side, key, remaining, mut queue_ahead, .. } = self.resting[at];
+        let Resting { side, key, remaining, mut queue_ahead, in_flight, unseen, .. } = self.resting[at];
+        // Most intervals: at the best before and after, first of its side, two prices. The general way gives the same.
+        let first = at == 0 || self.resting[at - 1].side != side;
+        if first
+            && !in_flight
+            && !unseen
+            && let Some(level) = day.quiet_best(side, row, key)
+        {
+            let step =
+                queue::advance_queue(self.config.model, queue_ahead, remaining, level, self.config.central_power);
+            self.resting[at].queue_ahead = if step.filled_lots > 0 { 0.0 } else { step.queue_ahead_lots };
+            return step.filled_lots;
+        }
         let flight = self.flight(at);
         // After a gap only certain trades count.
         let model = if day.has_gap_before(row) { FillModel::Pessimistic } else { self.config.model };

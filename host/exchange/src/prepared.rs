@@ -1,5 +1,6 @@
 //! A contract-day made ready for matching, once for all fill models and strategies.
 
+use crate::queue::LevelInterval;
 use crate::split::{LotRange, PrintSolutions, TURNOVER_ROUNDING_CNY, split_by_turnover};
 use crate::{ExchangeError, Side};
 use ghtrader_core::{Column, L5_LEVELS, NS_PER_S, Phase, TickView};
@@ -389,6 +390,19 @@ impl PreparedDay {
     #[inline]
     pub(crate) fn traded_at_best(&self, side: Side, row: usize) -> i32 {
         self.sides[side as usize].traded[row]
+    }
+
+    /// The interval at a key that is its side's best before and after, where two prices traded and no gap lies between.
+    #[inline]
+    pub(crate) fn quiet_best(&self, side: Side, row: usize, key: i32) -> Option<LevelInterval> {
+        let columns = &self.sides[side as usize];
+        let (prices, lots) = (&columns.price[0], &columns.lots[0]);
+        let quiet = self.flags[row] & (flag::SOLUTIONS | flag::UNSPLIT | flag::GAP) == 0;
+        (quiet && prices[row] == key && prices[row - 1] == key).then(|| LevelInterval {
+            displayed_before_lots: Some(f64::from(lots[row - 1])),
+            displayed_after_lots: Some(f64::from(lots[row])),
+            traded_lots: f64::from(columns.traded[row]),
+        })
     }
 
     /// Lots displayed at a key of a side; `None` outside the displayed levels.

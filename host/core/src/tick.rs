@@ -96,6 +96,7 @@ impl Column {
     }
 
     /// Position in schema order; 0 is the time.
+    #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -177,6 +178,7 @@ pub struct TickTable {
 
 impl TickTable {
     /// Number of rows.
+    #[inline]
     pub fn rows(&self) -> usize {
         self.ts_ns.len()
     }
@@ -227,6 +229,7 @@ pub struct TickView<'a> {
 
 impl<'a> TickView<'a> {
     /// Number of rows.
+    #[inline]
     pub fn rows(&self) -> usize {
         self.ts_ns.len()
     }
@@ -235,6 +238,7 @@ impl<'a> TickView<'a> {
     ///
     /// # Panics
     /// For [`Column::Datetime`], which is not f64.
+    #[inline]
     pub fn float(&self, column: Column) -> &'a [f64] {
         self.floats[column.index() - 1]
     }
@@ -256,6 +260,7 @@ impl<'a> TickView<'a> {
     }
 
     /// Any of the sixteen level 2–5 fields is above 0.
+    #[inline]
     pub fn has_l5(&self, row: usize) -> bool {
         self.floats[11..].iter().any(|c| c[row] > 0.0)
     }

@@ -13,6 +13,7 @@ use crate::{
 };
 use ghtrader_core::{Column, Digest, TickView, TradingDay, Variety};
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,15 @@ pub struct EmbeddedStore {
     root: PathBuf,
     options: StoreOptions,
     writer: Mutex<Option<WriterLock>>,
+    /// Folders with renames that a crash of the machine may still undo.
+    renamed_in: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        // Whoever needs to know calls `flush`; a rename that is lost leaves the old day, whole.
+        let _ = self.flush();
+    }
 }
 
 /// Rows of a symbol-day, mapped; cloning is cheap and the rows live as long as any clone.
@@ -109,6 +119,15 @@ impl Described for ColumnsManifest {
     }
 }
 
+/// What a read leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// A mapped copy for the next reader.
+    Cached,
+    /// Nothing.
+    Nothing,
+}
+
 /// What a write found and left.
 enum Put<M> {
     Unchanged(M),
@@ -131,7 +150,7 @@ impl EmbeddedStore {
     /// As [`EmbeddedStore::open`].
     pub fn open_with(root: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         create_dirs(root)?;
-        Ok(Self { root: root.to_owned(), options, writer: Mutex::new(None) })
+        Ok(Self { root: root.to_owned(), options, writer: Mutex::new(None), renamed_in: Mutex::default() })
     }
 
     /// The store's folder.
@@ -139,9 +158,14 @@ impl EmbeddedStore {
         &self.root
     }
 
-    /// Gives the right to write back before the store is dropped. No write may be under way.
-    pub fn release_writer(&self) {
+    /// Flushes, and gives the right to write back before the store is dropped. No write may be under way.
+    ///
+    /// # Errors
+    /// As [`Store::flush`]; the right is given back all the same.
+    pub fn release_writer(&self) -> Result<(), StoreError> {
+        let flushed = self.flush();
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        flushed
     }
 
     pub(crate) fn lock_writer(&self) -> Result<(), StoreError> {
@@ -199,7 +223,10 @@ impl EmbeddedStore {
     }
 
     fn publish(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        publish(&self.root.join("tmp"), path, bytes)
+        publish(&self.root.join("tmp"), path, bytes)?;
+        let dirs = path.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root)).map(Path::to_owned);
+        self.renamed_in.lock().unwrap_or_else(PoisonError::into_inner).extend(dirs);
+        Ok(())
     }
 
     /// Data first, manifest last, then what the new manifest no longer names.
@@ -218,12 +245,8 @@ impl EmbeddedStore {
         self.check_free()?;
         if !file_there {
             self.publish(&file, bytes)?;
-            sync_dir(&place.dir)?;
         }
         self.publish(&place.manifest, &seal(&place.manifest, &new)?)?;
-        if let Some(dir) = place.manifest.parent() {
-            sync_dir(dir)?;
-        }
         for path in list_dir(&place.dir)?.into_iter().filter(|p| *p != file) {
             fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
         }
@@ -241,7 +264,7 @@ impl EmbeddedStore {
     }
 
     /// The rows that a manifest describes, `None` if there is no manifest.
-    fn load<M: Described>(&self, place: &Place) -> Result<Option<(M, Frame)>, StoreError> {
+    fn load<M: Described>(&self, place: &Place, keep: Keep) -> Result<Option<(M, Frame)>, StoreError> {
         let Some(mut manifest) = self.read_manifest::<M>(place)? else { return Ok(None) };
         loop {
             if let Some(frame) = self.open_cache(&manifest) {
@@ -250,7 +273,7 @@ impl EmbeddedStore {
             let error = match self.load_truth(place, &manifest) {
                 Ok(frame) => {
                     // Without room for a cache the rows are still right, only slower to get.
-                    let mapped = self.fill_cache(&manifest, &frame);
+                    let mapped = if keep == Keep::Cached { self.fill_cache(&manifest, &frame) } else { None };
                     return Ok(Some((manifest, mapped.unwrap_or(frame))));
                 }
                 Err(e) => e,
@@ -307,8 +330,7 @@ impl EmbeddedStore {
         }
         self.lock_writer()?;
         self.check_free()?;
-        self.publish(path, &bytes)?;
-        path.parent().map_or(Ok(()), sync_dir)
+        self.publish(path, &bytes)
     }
 }
 
@@ -403,7 +425,13 @@ impl Store for EmbeddedStore {
     fn load_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError> {
         let place = self.day_place(dataset, symbol, day)?;
         let missing = || StoreError::DayMissing { dataset: dataset.to_string(), symbol: symbol.to_owned(), day };
-        self.load(&place)?.map(|loaded| TickDay(Arc::new(loaded))).ok_or_else(missing)
+        self.load(&place, Keep::Cached)?.map(|loaded| TickDay(Arc::new(loaded))).ok_or_else(missing)
+    }
+
+    fn read_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError> {
+        let place = self.day_place(dataset, symbol, day)?;
+        let missing = || StoreError::DayMissing { dataset: dataset.to_string(), symbol: symbol.to_owned(), day };
+        self.load(&place, Keep::Nothing)?.map(|loaded| TickDay(Arc::new(loaded))).ok_or_else(missing)
     }
 
     fn put_columns(
@@ -443,7 +471,7 @@ impl Store for EmbeddedStore {
 
     fn load_columns(&self, key: &ColumnsKey) -> Result<Option<ColumnsDay>, StoreError> {
         let place = self.columns_place(key)?;
-        let loaded = self.load::<ColumnsManifest>(&place)?.filter(|(m, _)| m.key == *key);
+        let loaded = self.load::<ColumnsManifest>(&place, Keep::Cached)?.filter(|(m, _)| m.key == *key);
         Ok(loaded.map(|(manifest, frame)| ColumnsDay::new(manifest, frame)))
     }
 
@@ -497,6 +525,12 @@ impl Store for EmbeddedStore {
         check_name(collection)?;
         let path = self.record_path("record", collection, name)?;
         read_if_there(&path)?.map(|bytes| unseal(&path, &bytes)).transpose()
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let dirs = std::mem::take(&mut *self.renamed_in.lock().unwrap_or_else(PoisonError::into_inner));
+        // A folder that is gone again has nothing to lose.
+        dirs.iter().filter(|dir| dir.exists()).try_for_each(|dir| sync_dir(dir))
     }
 
     fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError> {

@@ -75,6 +75,14 @@ pub trait Store: Send + Sync {
     /// `days_missing`, `manifest_corrupt`, `day_corrupt`, `store_unreadable`, `bad_symbol`.
     fn load_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError>;
 
+    /// The rows of a symbol-day, for who reads them once: as [`Store::load_day`], but leaves no copy behind for later readers.
+    ///
+    /// # Errors
+    /// As [`Store::load_day`].
+    fn read_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError> {
+        self.load_day(dataset, symbol, day)
+    }
+
     /// Stores named f64 columns that belong to the rows (`ts_ns`, `seq`) of a symbol-day; NaN is stored as null.
     ///
     /// # Errors
@@ -122,6 +130,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `manifest_corrupt`, `store_unreadable`, `bad_symbol`.
     fn load_record(&self, collection: &str, name: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Makes every write that was acknowledged survive a crash of the machine; a crash of the process takes none of them.
+    /// Call it once at the end of a job; dropping the store does it too.
+    ///
+    /// # Errors
+    /// `store_unwritable`, `disk_full`.
+    fn flush(&self) -> Result<(), StoreError>;
 
     /// Checks every stored symbol-day. With `deep` all files are rehashed and caches compared with their truth.
     /// Bad files are moved to the quarantine and named in the report; days that were whole stay readable.

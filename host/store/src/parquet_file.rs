@@ -3,7 +3,7 @@
 //! zstd level 1 over byte-stream-split floats, delta-packed times and sequence numbers, dictionaries for what repeats.
 
 use crate::frame::{Constant, DATETIME, Frame, FrameRef, PHASE, SEQ};
-use arrow_array::types::{Float64Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt32Type};
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
@@ -11,12 +11,13 @@ use bytes::Bytes;
 use ghtrader_core::Phase;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Written into every file instead of the library's version, so that an update of the library alone changes no digest's text.
@@ -27,6 +28,60 @@ pub(crate) fn datetime_type() -> DataType {
     DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
 }
 
+/// Rows of a page. Columns are encoded page by page, so that all buffers stay in the processor's cache and are used again;
+/// whole-column pages cost a third more time for 3 % fewer bytes.
+const PAGE_ROWS: usize = 8_192;
+
+/// Where a column's values come from.
+enum Source<'a> {
+    Times(&'a [i64]),
+    Seq(&'a [u32]),
+    Phase(&'a [u8]),
+    Text(&'a str),
+    Number(u32),
+    Float(&'a [f64]),
+}
+
+impl Source<'_> {
+    fn encoding(&self) -> Encoding {
+        match self {
+            Self::Times(_) | Self::Seq(_) => Encoding::DELTA_BINARY_PACKED,
+            Self::Float(_) => Encoding::BYTE_STREAM_SPLIT,
+            Self::Phase(_) | Self::Text(_) | Self::Number(_) => Encoding::RLE_DICTIONARY,
+        }
+    }
+
+    fn data_type(&self) -> DataType {
+        let text = || DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8));
+        match self {
+            Self::Times(_) => datetime_type(),
+            Self::Seq(_) | Self::Number(_) => DataType::UInt32,
+            Self::Phase(_) | Self::Text(_) => text(),
+            Self::Float(_) => DataType::Float64,
+        }
+    }
+
+    /// The values of some rows.
+    fn array(&self, rows: Range<usize>) -> Result<ArrayRef, ArrowError> {
+        fn copied<T: ArrowPrimitiveType>(values: &[T::Native], nulls: Option<NullBuffer>) -> PrimitiveArray<T> {
+            PrimitiveArray::new(ScalarBuffer::from(Buffer::from_slice_ref(values)), nulls)
+        }
+        let text = |keys: &[u8], values: StringArray| -> Result<ArrayRef, ArrowError> {
+            Ok(Arc::new(DictionaryArray::<UInt8Type>::try_new(copied(keys, None), Arc::new(values))?))
+        };
+        Ok(match self {
+            Self::Times(v) => {
+                Arc::new(copied::<TimestampNanosecondType>(&v[rows], None).with_data_type(datetime_type()))
+            }
+            Self::Seq(v) => Arc::new(copied::<UInt32Type>(&v[rows], None)),
+            Self::Number(v) => Arc::new(copied::<UInt32Type>(&vec![*v; rows.len()], None)),
+            Self::Float(v) => Arc::new(copied::<Float64Type>(&v[rows.clone()], present(&v[rows]))),
+            Self::Phase(v) => text(&v[rows], StringArray::from_iter_values(Phase::ALL.map(Phase::as_str)))?,
+            Self::Text(v) => text(&vec![0; rows.len()], StringArray::from_iter_values([v]))?,
+        })
+    }
+}
+
 /// The bytes of a Parquet file. `identity` is written into its key-value metadata.
 pub(crate) fn encode(
     frame: &FrameRef<'_>,
@@ -34,82 +89,59 @@ pub(crate) fn encode(
     identity: &[(&str, String)],
 ) -> Result<Vec<u8>, ParquetError> {
     let rows = frame.rows();
-    let mut fields = Vec::new();
-    let mut arrays: Vec<ArrayRef> = Vec::new();
+    let constants = constants.iter().map(|c| match c {
+        Constant::Text(name, value) => (*name, Source::Text(value)),
+        Constant::Number(name, value) => (*name, Source::Number(*value)),
+    });
+    let columns: Vec<(&str, Source<'_>)> = [(DATETIME, Source::Times(frame.ts_ns)), (SEQ, Source::Seq(frame.seq))]
+        .into_iter()
+        .chain(frame.phase.map(|p| (PHASE, Source::Phase(p))))
+        .chain(constants)
+        .chain(frame.floats.iter().map(|(name, values)| (*name, Source::Float(values))))
+        .collect();
+
+    let entries = identity.iter().map(|(k, v)| KeyValue::new(format!("ghtrader.{k}"), v.clone())).collect();
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.into())
+        .set_key_value_metadata(Some(entries))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(false)
-        .set_encoding(Encoding::BYTE_STREAM_SPLIT)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_statistics_enabled(DATETIME.into(), EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
-        // One page a column: a symbol-day is read whole.
-        .set_max_row_group_row_count(Some(rows.max(1)))
-        .set_data_page_row_count_limit(usize::MAX)
-        .set_data_page_size_limit(1 << 30)
-        .set_dictionary_page_size_limit(1 << 20)
-        .set_write_batch_size(16_384)
-        .set_key_value_metadata(Some(
-            identity.iter().map(|(k, v)| KeyValue::new(format!("ghtrader.{k}"), v.clone())).collect(),
-        ));
-    let mut column = |field: Field, array: ArrayRef| {
-        fields.push(field);
-        arrays.push(array);
-    };
-
-    let times = ScalarBuffer::<i64>::from(Buffer::from_slice_ref(frame.ts_ns));
-    let times = PrimitiveArray::<TimestampNanosecondType>::new(times, None).with_data_type(datetime_type());
-    column(Field::new(DATETIME, datetime_type(), false), Arc::new(times));
-    let seq = ScalarBuffer::<u32>::from(Buffer::from_slice_ref(frame.seq));
-    column(Field::new(SEQ, DataType::UInt32, false), Arc::new(PrimitiveArray::<UInt32Type>::new(seq, None)));
-    for name in [DATETIME, SEQ] {
-        properties = properties.set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS);
+    for (name, source) in &columns {
+        let path = || ColumnPath::from(vec![(*name).to_owned()]);
+        properties = match source.encoding() {
+            Encoding::RLE_DICTIONARY => properties.set_column_dictionary_enabled(path(), true),
+            encoding => properties.set_column_encoding(path(), encoding),
+        };
     }
+    // Readers that look for a span of time skip whole files by these.
+    let properties = properties.set_column_statistics_enabled(DATETIME.into(), EnabledStatistics::Chunk).build();
 
-    let mut texts = Vec::new();
-    if let Some(phase) = frame.phase {
-        let keys = ScalarBuffer::<u8>::from(Buffer::from_slice_ref(phase));
-        texts.push((PHASE, keys, StringArray::from_iter_values(Phase::ALL.map(Phase::as_str))));
-    }
-    for constant in constants {
-        match constant {
-            Constant::Text(name, value) => {
-                texts.push((name, ScalarBuffer::from(vec![0u8; rows]), StringArray::from_iter_values([value])));
-            }
-            Constant::Number(name, value) => {
-                let array = PrimitiveArray::<UInt32Type>::new(ScalarBuffer::from(vec![*value; rows]), None);
-                column(Field::new(*name, DataType::UInt32, false), Arc::new(array));
-                properties = properties
-                    .set_column_dictionary_enabled((*name).into(), true)
-                    .set_column_encoding((*name).into(), Encoding::PLAIN);
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, source)| Field::new(*name, source.data_type(), matches!(source, Source::Float(_))))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    // Without the Arrow schema readers see plain Parquet types: text, timestamp, double.
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let writer = ArrowWriter::try_new_with_options(Vec::with_capacity(rows * 32), schema.clone(), options)?;
+    let (mut file, factory) = writer.into_serialized_writer()?;
+    let writers = factory.create_column_writers(0)?;
+    let mut row_group = file.next_row_group()?;
+    for ((mut writer, (_, source)), field) in writers.into_iter().zip(&columns).zip(schema.fields()) {
+        for start in (0..rows).step_by(PAGE_ROWS) {
+            let array = source.array(start..rows.min(start + PAGE_ROWS))?;
+            for leaf in compute_leaves(field, &array)? {
+                writer.write(&leaf)?;
             }
         }
+        writer.close()?.append_to_row_group(&mut row_group)?;
     }
-    for (name, keys, values) in texts {
-        let array = DictionaryArray::<UInt8Type>::try_new(PrimitiveArray::new(keys, None), Arc::new(values))?;
-        column(Field::new(name, array.data_type().clone(), false), Arc::new(array));
-        properties = properties
-            .set_column_dictionary_enabled(name.into(), true)
-            .set_column_encoding(name.into(), Encoding::PLAIN);
-    }
-
-    for (name, values) in &frame.floats {
-        let data = ScalarBuffer::<f64>::from(Buffer::from_slice_ref(values));
-        let array = PrimitiveArray::<Float64Type>::new(data, present(values));
-        column(Field::new(*name, DataType::Float64, true), Arc::new(array));
-        // A column path is split at dots; a float's name may hold one.
-        properties =
-            properties.set_column_encoding(ColumnPath::from(vec![(*name).to_owned()]), Encoding::BYTE_STREAM_SPLIT);
-    }
-
-    let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(schema.clone(), arrays)?;
-    // Readers see plain Parquet types: text, timestamp, double.
-    let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::with_capacity(rows * 32), schema, options)?;
-    writer.write(&batch)?;
-    writer.into_inner()
+    row_group.close()?;
+    file.into_inner()
 }
 
 /// Which values are not NaN; `None` if all are.
@@ -192,10 +224,7 @@ pub(crate) fn batch_of(frame: &Frame, floats: &[String]) -> Result<RecordBatch, 
 
 /// The inverse of [`batch_of`]; the frame's columns are slices of the batch's.
 pub(crate) fn frame_of(batch: &RecordBatch, with_phase: bool, floats: &[String]) -> Option<Frame> {
-    fn values<T: arrow_array::types::ArrowPrimitiveType>(
-        batch: &RecordBatch,
-        name: &str,
-    ) -> Option<ScalarBuffer<T::Native>> {
+    fn values<T: ArrowPrimitiveType>(batch: &RecordBatch, name: &str) -> Option<ScalarBuffer<T::Native>> {
         let array = batch.column_by_name(name)?.as_any().downcast_ref::<PrimitiveArray<T>>()?;
         Some(array.values().clone())
     }

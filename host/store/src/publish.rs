@@ -86,8 +86,8 @@ pub(crate) fn temporary(dir: &Path) -> PathBuf {
     dir.join(format!("{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Publishes bytes under a path: readers find the old file or the new one, and the new one survives a crash once this returns
-/// and [`sync_dir`] was called on its folder.
+/// Publishes bytes under a path: readers find the old file or the new one. The new one survives a crash of the process once this
+/// returns, and a crash of the machine once [`sync_dir`] was called on its folder.
 pub(crate) fn publish(tmp: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     create_dirs(tmp)?;
     if let Some(dir) = path.parent() {

@@ -1,4 +1,5 @@
 //! The golden vectors of the calendar and of identities.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use ghtrader_core::{
     Calendar, Column, Digest, ExchangeTimeNs, RowHashAggregate, SessionWindow, TickTable, TradingDay, Variety,

@@ -112,7 +112,7 @@ pub fn report_day(
 ) -> Result<DayReport, PipelineError> {
     let (dataset, symbol, variety) = resolve(symbol)?;
     let spec = table.spec(&variety, day)?;
-    let stored = store.load_day(dataset, &symbol, day)?;
+    let stored = store.read_day(dataset, &symbol, day)?;
     Ok(day_report(stored.manifest(), &stored.view(), &calendar.session_windows(&variety, day), spec, policy))
 }
 

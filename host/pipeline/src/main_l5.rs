@@ -193,6 +193,8 @@ pub fn build_main_l5(
         };
         schedule.rows().par_iter().map(build).collect()
     });
+    // Days that were built count even if another failed.
+    store.flush()?;
     let mut days: Vec<BuiltDay> = days.into_iter().collect::<Result<_, _>>()?;
     for day in &mut days {
         match day.outcome {
@@ -229,7 +231,7 @@ fn build_day(
     if !full && same_rows && old.as_ref().is_some_and(|m| m.underlying.as_ref() == Some(&underlying)) {
         return Ok(BuiltDay { manifest: old, ..BuiltDay::without_rows(DayOutcome::Unchanged) });
     }
-    let ticks = store.load_day(Dataset::Ticks, &contract, day)?;
+    let ticks = store.read_day(Dataset::Ticks, &contract, day)?;
     let (rows, continuous_rows) = select_rows(&ticks.view());
     if rows.rows() == 0 {
         return Ok(BuiltDay::without_rows(DayOutcome::ProviderMissing));

@@ -90,6 +90,7 @@ pub fn build_main_schedule(
         ScheduleOutcome::Stored => ("stored", None),
         ScheduleOutcome::Replaced { old } => ("replaced", Some(old)),
     };
+    store.flush()?;
     let rows = schedule.rows();
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
         let reason = "it has no rows".to_owned();
@@ -132,7 +133,7 @@ fn load_closes(
     let of_day = |&trading_day: &TradingDay| {
         let mut closes = BTreeMap::new();
         for (contract, _) in stored.iter().filter(|(_, days)| days.binary_search(&trading_day).is_ok()) {
-            let rows = store.load_day(Dataset::Ticks, &contract.to_string(), trading_day)?;
+            let rows = store.read_day(Dataset::Ticks, &contract.to_string(), trading_day)?;
             closes.extend(close_of(&rows.view()).map(|close| (contract.clone(), close)));
         }
         Ok(DayCloses { trading_day, closes })

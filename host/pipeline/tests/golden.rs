@@ -1,4 +1,5 @@
 //! The golden vectors of the main schedule and of validation.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use ghtrader_core::{Column, ContractId, ContractSpec, TickTable, TradingDay};
 use ghtrader_pipeline::*;

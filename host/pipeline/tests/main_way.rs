@@ -1,4 +1,5 @@
 //! From stored ticks over the main schedule to `main_l5`, validation and the day report, on a store in a temporary folder.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use ghtrader_core::*;
 use ghtrader_pipeline::*;
@@ -33,7 +34,7 @@ fn ticks(on: TradingDay, price: f64, open_interest: f64, depth: bool) -> TickTab
     let mut set = |c: Column, f: &dyn Fn(usize) -> f64| t.floats[c.index() - 1] = (0..n).map(f).collect();
     let mid = |i: usize| price + 10.0 * ((i * 7919) % 13) as f64;
     for level in 0..L5_LEVELS {
-        let shown = move |i: usize| level == 0 || (depth && i % 50 != 0);
+        let shown = move |i: usize| level == 0 || (depth && !i.is_multiple_of(50));
         let step = 10.0 * level as f64;
         set(Column::bid_price(level), &|i| if shown(i) { mid(i) - step } else { f64::NAN });
         set(Column::ask_price(level), &|i| if shown(i) { mid(i) + 10.0 + step } else { f64::NAN });
@@ -229,4 +230,17 @@ fn a_day_is_reported() {
             report_day(&store, symbol, days[5], &policy, Calendar::builtin(), ContractTable::builtin()).unwrap_err();
         assert_eq!(Problem::from(e).code, code, "{symbol}");
     }
+}
+
+/// D-18: what is read once leaves no copy behind.
+#[test]
+fn schedule_and_build_fill_no_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, days) = market(dir.path());
+    schedule(&store);
+    build(&store, MainL5Options::default());
+    let copies = || std::fs::read_dir(dir.path().join("cache")).map_or(0, |files| files.count());
+    assert_eq!(copies(), 0);
+    store.load_day(Dataset::MainL5, "KQ.m@SHFE.cu", days[5]).unwrap();
+    assert_eq!(copies(), 1);
 }

@@ -1,5 +1,11 @@
 //! The ledger of one account: lots first in, first out, daily settlement, fees, margin.
 
+mod booking;
+mod orders;
+
+pub use booking::{AccountState, Booking, ClosedLot, EquityLine, Leg, Trade};
+pub use orders::{CloseCheck, Hold, Refusal, close_check};
+
 use crate::config::named;
 use crate::{ExchangeError, FeeRates, MarginPosition, Offset, Side, fee_cny, margin_cny};
 use ghtrader_core::{ContractId, Exchange};
@@ -95,166 +101,6 @@ struct Position {
     /// By the side that opened them: buys are long.
     holdings: [Holding; 2],
     mark_cny: f64,
-}
-
-/// The lots that a closing order may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CloseCheck {
-    /// Lots opened on this trading day.
-    pub today_lots: u32,
-    /// Older lots.
-    pub history_lots: u32,
-    /// Of today's, those in working closing orders.
-    pub frozen_today_lots: u32,
-    /// Of the older, those in working closing orders.
-    pub frozen_history_lots: u32,
-    /// SHFE and INE: `close` takes only older lots.
-    pub separate_today: bool,
-}
-
-/// Whether a closing order of `lots` finds enough that is not frozen. Other offsets always do.
-pub fn close_check(offset: Offset, lots: u32, held: CloseCheck) -> bool {
-    let today = held.today_lots.saturating_sub(held.frozen_today_lots);
-    let history = held.history_lots.saturating_sub(held.frozen_history_lots);
-    match offset {
-        Offset::Auto | Offset::Open => true,
-        Offset::CloseToday => lots <= today,
-        Offset::Close if held.separate_today => lots <= history,
-        Offset::Close => lots <= today + history,
-    }
-}
-
-/// Why the ledger refuses an order.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Refusal {
-    /// Opening needs more money than is available.
-    InsufficientMargin {
-        /// Margin and fee of the lots that open.
-        needed_cny: f64,
-        /// What is there.
-        available_cny: f64,
-    },
-    /// There are not enough lots to close, or they are in other closing orders.
-    NothingToClose {
-        /// Lots wanted.
-        lots: u32,
-        /// Lots free.
-        free_lots: u32,
-    },
-}
-
-/// What a working order keeps from others: margin for lots that open, or lots that it closes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hold {
-    contract: usize,
-    side: Side,
-    offset: Offset,
-    margin_cny_per_lot: f64,
-}
-
-/// A fill to be booked.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Trade {
-    /// Contract number.
-    pub contract: usize,
-    /// Side of the order.
-    pub side: Side,
-    /// As ordered.
-    pub offset: Offset,
-    /// Lots of this fill.
-    pub lots: u32,
-    /// Its price.
-    pub price_cny: f64,
-    /// Its time, ns since the epoch.
-    pub ts_ns: i64,
-}
-
-/// One part of a fill with one effect on the position.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Leg {
-    /// `Open`, `Close` or `CloseToday`.
-    pub offset: Offset,
-    /// Its lots.
-    pub lots: u32,
-    /// Its fee.
-    pub fee_cny: f64,
-}
-
-/// Lots that a fill closed, with the fill that opened them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ClosedLot {
-    /// Contract number.
-    pub contract: usize,
-    /// Side that opened.
-    pub opened: Side,
-    /// Lots.
-    pub lots: u32,
-    /// Price at which they were opened.
-    pub open_cny: f64,
-    /// Price at which they were closed.
-    pub close_cny: f64,
-    /// When they were opened.
-    pub open_ns: i64,
-    /// When they were closed.
-    pub close_ns: i64,
-    /// Profit from open to close, before fees.
-    pub profit_cny: f64,
-    /// Fees of opening and closing.
-    pub fees_cny: f64,
-}
-
-/// What a fill did to the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Booking {
-    legs: [Option<Leg>; 3],
-    /// Fees of all legs.
-    pub fee_cny: f64,
-    /// Profit against the reference prices of the closed lots.
-    pub close_profit_cny: f64,
-}
-
-impl Booking {
-    /// The legs in the order of their effect: closing before opening.
-    pub fn legs(&self) -> impl Iterator<Item = &Leg> {
-        self.legs.iter().flatten()
-    }
-
-    fn push(&mut self, leg: Leg) {
-        if let Some(free) = self.legs.iter_mut().find(|l| l.is_none()) {
-            *free = Some(leg);
-        }
-        self.fee_cny += leg.fee_cny;
-    }
-}
-
-/// The account in CNY at the present marks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AccountState {
-    /// Profit of the day's closings against the reference prices.
-    pub close_profit_cny: f64,
-    /// Profit of what is held against the reference prices.
-    pub position_profit_cny: f64,
-    /// Profit of what is held against the open prices.
-    pub float_profit_cny: f64,
-    /// Fees of the day.
-    pub commission_cny: f64,
-    /// Equity.
-    pub balance_cny: f64,
-    /// Margin of what is held.
-    pub margin_cny: f64,
-    /// Balance − margin.
-    pub available_cny: f64,
-    /// Margin / balance; 0 without margin.
-    pub risk_ratio: f64,
-}
-
-/// Equity as a line over the mark price of one contract, all other marks fixed: base + slope × mark.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EquityLine {
-    /// Equity at a mark of 0.
-    pub base_cny: f64,
-    /// Quoted units held, long − short: CNY of equity a CNY of price.
-    pub units: f64,
 }
 
 /// Lots, money and margin of one account over trading days.

@@ -87,7 +87,7 @@ impl From<ExchangeError> for Problem {
             ExchangeError::BadValue { .. } => "give a value within the bound",
             ExchangeError::FeeRowMissing { .. } => "add a row to the fee table, or begin on a later day",
             ExchangeError::MarginRowMissing { .. } => "add a row to the margin table, or begin on a later day",
-            ExchangeError::TableLine { .. } => "mend the line; `ghtrader docs tables` shows the columns",
+            ExchangeError::TableLine { .. } => "mend the line; the first line of the file names its columns",
         };
         Self::new(error.code(), ErrorClass::User, error.to_string(), remedy)
     }

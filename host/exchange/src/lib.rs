@@ -4,6 +4,7 @@
 //! over it. A resting buy at price p serves as the model of every rule; sells mirror.
 
 mod account;
+mod auction;
 mod config;
 mod error;
 mod fees;
@@ -20,12 +21,13 @@ pub use account::{
     Account, AccountConfig, AccountState, Booking, CloseCheck, CloseFirst, ClosedLot, EquityLine, Hold, Leg, Refusal,
     Terms, Trade, close_check,
 };
+pub use auction::AuctionRows;
 pub use config::{BeyondBook, FillModel, MatchConfig, TakerBook};
 pub use error::ExchangeError;
 pub use fees::{FeeRate, FeeRates, FeeRow, FeeTable, fee_cny};
 pub use margin::{MarginPosition, MarginRow, MarginTable, margin_cny};
-pub use matching::{MatchWarnings, Matching, TakerChoice, WorkingOrder, day_order_expiry_ns, taker_book_choice};
-pub use order::{MatchEvent, NewOrder, Offset, RejectReason, Side, Tif};
-pub use prepared::{AuctionRows, PrepareSpec, PrepareWarnings, PreparedDay};
+pub use matching::{MatchWarnings, Matching, WorkingOrder};
+pub use order::{MatchEvent, NewOrder, Offset, RejectReason, Side, Tif, day_order_expiry_ns};
+pub use prepared::{PrepareSpec, PrepareWarnings, PreparedDay};
 pub use table::RowKey;
-pub use taker::{Consumed, TakerWalk, taker_walk};
+pub use taker::{Consumed, TakerChoice, TakerWalk, taker_book_choice, taker_walk};

@@ -1,6 +1,7 @@
 //! Orders and what the exchange says about them.
 
 use crate::config::named;
+use ghtrader_core::{Calendar, CalendarError, ExchangeTimeNs, Variety};
 
 /// Side of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,4 +171,15 @@ impl MatchEvent {
             | Self::Rejected { ts_ns, .. } => *ts_ns,
         }
     }
+}
+
+/// When a day order that is sent at `send_ns` expires: the last close of its trading day, breaks and the night survived.
+///
+/// At that instant it is gone. A day without a session expires at once.
+///
+/// # Errors
+/// `CalendarError` when no trading day holds the time.
+pub fn day_order_expiry_ns(calendar: &Calendar, variety: &Variety, send_ns: i64) -> Result<i64, CalendarError> {
+    let day = calendar.trading_day_of(ExchangeTimeNs(send_ns))?;
+    Ok(calendar.session_windows(variety, day).last().map_or(send_ns, |w| w.end_ns))
 }

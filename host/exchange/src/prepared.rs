@@ -1,5 +1,6 @@
 //! A contract-day made ready for matching, once for all fill models and strategies.
 
+use crate::auction::AuctionRows;
 use crate::queue::LevelInterval;
 use crate::split::{LotRange, PrintSolutions, TURNOVER_ROUNDING_CNY, split_by_turnover};
 use crate::{ExchangeError, Side};
@@ -7,8 +8,6 @@ use ghtrader_core::{Column, L5_LEVELS, NS_PER_S, Phase, TickView};
 
 /// A session without a row for longer than this has a gap.
 const GAP_NS: i64 = 5 * NS_PER_S;
-/// An auction's row stands within this before the window that it opens.
-const AUCTION_NS: i64 = 120 * NS_PER_S;
 /// Price of an empty level; its negative is as far away on the other side.
 const EMPTY: i32 = -i32::MAX;
 /// A price may be off the grid by this share of a tick.
@@ -488,46 +487,4 @@ fn price_column(view: &TickView<'_>, column: Column, price_tick: f64, sign: i32)
         ticks.push(whole * sign);
     }
     Ok(ticks)
-}
-
-/// Finds the rows whose volume is that of a call auction.
-#[derive(Debug, Clone)]
-pub struct AuctionRows {
-    /// (start, it is the day's first window), not yet answered for, ascending.
-    open: Vec<(i64, bool)>,
-}
-
-impl AuctionRows {
-    /// For the windows of a day.
-    pub fn new(spec: &PrepareSpec) -> Self {
-        let first = spec.windows.first().map(|w| w.0);
-        let mut open: Vec<(i64, bool)> = spec.auction_starts_ns.iter().map(|&s| (s, Some(s) == first)).collect();
-        open.sort_unstable();
-        open.reverse();
-        Self { open }
-    }
-
-    /// Whether the row's volume belongs to an auction. Rows come in order of time.
-    ///
-    /// `phase` is a [`Phase`] by its number, `volume_lots` the volume since the row before.
-    pub fn carries(&mut self, ts_ns: i64, phase: u8, volume_lots: i32) -> bool {
-        // A later window's auction is over when the next window's begins.
-        while self.open.len() > 1 && self.open[self.open.len() - 2].0 - AUCTION_NS <= ts_ns {
-            self.open.pop();
-        }
-        let Some(&(start_ns, first)) = self.open.last() else {
-            return phase == Phase::Auction as u8;
-        };
-        if phase == Phase::Auction as u8 {
-            if ts_ns >= start_ns - AUCTION_NS && (volume_lots > 0 || !first) {
-                self.open.pop();
-            }
-            return true;
-        }
-        let carries = ts_ns >= start_ns && (volume_lots > 0 || !first);
-        if carries {
-            self.open.pop();
-        }
-        carries
-    }
 }

@@ -81,6 +81,27 @@ pub fn taker_walk(
     walk
 }
 
+/// Fills of one order on the books before and after its arrival: price in ticks and lots, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakerChoice {
+    /// On the snapshot before.
+    pub k: TakerWalk,
+    /// On the snapshot after.
+    pub k_plus_1: TakerWalk,
+}
+
+/// Walks both books between which the truth lies for an order decided on the first and arriving before the second.
+pub fn taker_book_choice(
+    side: Side,
+    limit_ticks: Option<i32>,
+    lots: u32,
+    book_k: &[(i32, u32)],
+    book_k_plus_1: &[(i32, u32)],
+) -> TakerChoice {
+    let walk = |book| taker_walk(side, limit_ticks, lots, book, BeyondBook::Reject);
+    TakerChoice { k: walk(book_k), k_plus_1: walk(book_k_plus_1) }
+}
+
 /// Displayed lots that own takers have used up: the record still shows them, for us they are gone.
 ///
 /// Given back only by a refill: on each snapshot consumed = min(consumed, displayed now).

@@ -54,7 +54,7 @@ pub enum StreamError {
         reason: String,
     },
     /// The file is no such stream.
-    #[error("{path} is no snapshot stream: {found}; make one with `cargo xtask bench stream`")]
+    #[error("{path} is no snapshot stream: {found}; give the .npy file of the benchmark stream")]
     Format {
         /// The file.
         path: String,

@@ -156,7 +156,7 @@ impl PreparedDay {
                 continue;
             };
             let since = if row == 0 { window.0 } else { self.ts_ns[row - 1].max(window.0) };
-            if t - since > GAP_NS {
+            if t.saturating_sub(since) > GAP_NS {
                 self.flags[row] |= flag::GAP;
                 self.warnings.gaps += 1;
             }

@@ -552,3 +552,32 @@ proptest! {
         prop_assert!(low <= central && central <= high, "{low} {central} {high}");
     }
 }
+
+/// The golden sequence `resting_sequence/a_*`, from books and trades instead of measures.
+#[test]
+fn golden_sequence_through_the_book() {
+    let rows = [(10, 0), (15, 0), (11, 1), (4, 4), (2, 2), (1, 2)];
+    let mut snaps: Vec<Snap> = rows
+        .iter()
+        .zip(0..)
+        .map(|(&(lots, traded), t)| snap(t, &[(100, lots)], &[(101, 9)], &[(100, traded)]))
+        .collect();
+    snaps.push(snap(6, &[(99, 9)], &[(100, 5)], &[(100, 1)]));
+    let day = day(&snaps);
+    for (model, want) in [
+        (FillModel::Pessimistic, [(10.0, 3), (9.0, 3), (4.0, 3), (2.0, 3), (0.0, 3), (0.0, 0)]),
+        (
+            FillModel::Central,
+            [(10.0, 3), (7.760204081632653, 3), (2.8945427712942737, 3), (0.8945427712942736, 3), (0.0, 2), (0.0, 0)],
+        ),
+        (FillModel::Optimistic, [(10.0, 3), (6.0, 3), (0.0, 3), (0.0, 1), (0.0, 0), (0.0, 0)]),
+    ] {
+        let mut m = Matching::new(MatchConfig { central_power: 2.0, ..MatchConfig::new(model) });
+        m.submit(order(1, Side::Buy, 3, 100), 0, 0);
+        for (row, (queue, remaining)) in (1..).zip(want) {
+            m.advance(&day, row, row + 1, &mut Vec::new());
+            let seen = m.working().next().map_or((0.0, 0), |o| (o.queue_ahead_lots, o.remaining));
+            assert!((seen.0 - queue).abs() < 1e-9 && seen.1 == remaining, "{model} row {row}: {seen:?}");
+        }
+    }
+}

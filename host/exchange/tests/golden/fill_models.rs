@@ -274,9 +274,10 @@ fn resting(input: &Value) -> Value {
         let (bid, ask) = (number(&step["best_bid_cny"]), number(&step["best_ask_cny"]));
         let displayed_after = step["displayed_lots"].as_f64();
         if filled < own {
+            let crossed = ask <= price;
             let interval = RestInterval {
-                crossed: ask <= price,
-                depleted: bid < price && !(ask <= price),
+                crossed,
+                depleted: bid < price && !crossed,
                 level: LevelInterval {
                     displayed_before_lots: displayed_before,
                     ..level(step, model, "", "displayed_lots")

@@ -1,5 +1,5 @@
 //! The golden vectors of filling, fees and margin, and the account, through the functions that the engine uses.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod account;
 mod fees_margin;

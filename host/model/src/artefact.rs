@@ -33,6 +33,10 @@ impl Artefact {
     /// The two files' bytes.
     fn files(&self) -> Result<(String, Vec<u8>), ModelError> {
         check_manifest(&self.manifest, MANIFEST_FILE)?;
+        if anchors(&self.manifest, MANIFEST_FILE)? != self.model.anchor {
+            let reason = "scaler.price_levels are not those of the model".to_owned();
+            return Err(ModelError::Manifest { path: MANIFEST_FILE.to_owned(), reason });
+        }
         let text = toml::to_string(&self.manifest)
             .map_err(|e| ModelError::Manifest { path: MANIFEST_FILE.to_owned(), reason: e.to_string() })?;
         Ok((text, write_weights(&self.model)?))
@@ -96,7 +100,8 @@ impl Artefact {
         let text = std::str::from_utf8(&manifest_bytes).map_err(|e| bad(e.to_string()))?;
         let manifest: ModelManifest = toml::from_str(text).map_err(|e| bad(e.to_string()))?;
         check_manifest(&manifest, &shown)?;
-        let model = read_weights(&weights_bytes, &manifest, &weights_path.display().to_string())?;
+        let anchor = anchors(&manifest, &shown)?;
+        let model = read_weights(&weights_bytes, &manifest, anchor, &weights_path.display().to_string())?;
         Ok(Self { manifest, model })
     }
 
@@ -144,10 +149,26 @@ fn check_manifest(m: &ModelManifest, path: &str) -> Result<(), ModelError> {
     if hash != m.schema_hash {
         return bad(format!("schema_hash {} but its features give {hash}", m.schema_hash));
     }
-    if !(m.scaler.clip_sigma > 0.0) {
+    if m.scaler.clip_sigma.is_nan() || m.scaler.clip_sigma <= 0.0 {
         return bad(format!("scaler.clip_sigma {}; it must be above 0", m.scaler.clip_sigma));
     }
     Ok(())
+}
+
+/// Anchor of each feature.
+fn anchors(m: &ModelManifest, path: &str) -> Result<Vec<Option<usize>>, ModelError> {
+    let position = |name: &String| {
+        m.features.iter().position(|f| f.name == *name).ok_or_else(|| ModelError::Manifest {
+            path: path.to_owned(),
+            reason: format!("scaler names `{name}`, which is no feature"),
+        })
+    };
+    let mut out = vec![None; m.features.len()];
+    let Some(anchor) = m.scaler.anchor.as_ref().map(position).transpose()? else { return Ok(out) };
+    for level in &m.scaler.price_levels {
+        out[position(level)?] = Some(anchor);
+    }
+    Ok(out)
 }
 
 /// Inputs of the self-test, `[row][feature]`, in feature units.
@@ -165,10 +186,10 @@ fn self_test_rows(model: &LinearModel) -> Vec<Vec<f64>> {
 fn write_weights(model: &LinearModel) -> Result<Vec<u8>, ModelError> {
     let bad = |reason: String| ModelError::Weights { path: WEIGHTS_FILE.to_owned(), reason };
     let n = model.features();
-    if model.mean.len() != n || model.scale.len() != n {
+    if model.mean.len() != n || model.scale.len() != n || model.anchor.len() != n {
         return Err(bad(format!("{n} weights, {} means, {} scales", model.mean.len(), model.scale.len())));
     }
-    let scores: Vec<[f64; 3]> = self_test_rows(model).into_iter().map(|row| model.probabilities(row)).collect();
+    let scores: Vec<[f64; 3]> = self_test_rows(model).into_iter().map(|row| model.probabilities(|k| row[k])).collect();
     let bytes = |values: &[f64]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let parts = [
         ("bias", vec![CLASSES.len()], bytes(&model.bias)),
@@ -185,7 +206,12 @@ fn write_weights(model: &LinearModel) -> Result<Vec<u8>, ModelError> {
     safetensors::serialize(views, None).map_err(|e| bad(e.to_string()))
 }
 
-fn read_weights(bytes: &[u8], manifest: &ModelManifest, path: &str) -> Result<LinearModel, ModelError> {
+fn read_weights(
+    bytes: &[u8],
+    manifest: &ModelManifest,
+    anchor: Vec<Option<usize>>,
+    path: &str,
+) -> Result<LinearModel, ModelError> {
     let bad = |reason: String| ModelError::Weights { path: path.to_owned(), reason };
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
     let n = manifest.features.len();
@@ -204,6 +230,7 @@ fn read_weights(bytes: &[u8], manifest: &ModelManifest, path: &str) -> Result<Li
     let triples = |values: Vec<f64>| values.as_chunks::<3>().0.to_vec();
     let bias = read("bias", &[classes])?;
     let model = LinearModel {
+        anchor,
         mean: read("scaler_mean", &[n])?,
         scale: read("scaler_scale", &[n])?,
         clip_sigma: manifest.scaler.clip_sigma,
@@ -218,7 +245,7 @@ fn read_weights(bytes: &[u8], manifest: &ModelManifest, path: &str) -> Result<Li
         return Err(bad(format!("{} tensors, not 5", tensors.len())));
     }
     for (row, (x, stored)) in self_test_rows(&model).into_iter().zip(stored).enumerate() {
-        let (found, stored) = (model.probabilities(x).map(f64::to_bits), stored.map(f64::to_bits));
+        let (found, stored) = (model.probabilities(|k| x[k]).map(f64::to_bits), stored.map(f64::to_bits));
         if found != stored {
             return Err(ModelError::SelfTest { row, found, stored });
         }

@@ -8,11 +8,15 @@ pub const CLASSES: [&str; 3] = ["down", "flat", "up"];
 
 /// Scaler and coefficients of a multinomial logistic regression over three classes.
 ///
-/// For a row x: z = clamp((x − mean)/scale, ±clip_sigma), score = softmax(Wᵀz + bias). One row at a time and any block give the same
+/// For a row x: v = x, or x minus its anchor for a price level; z = clamp((v − mean)/scale, ±clip_sigma), score =
+/// softmax(Wᵀz + bias). One row at a time and any block give the same
 /// bits, on every machine: the exponential is `libm`'s and the sums run in feature order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinearModel {
-    /// Mean of each feature over the training rows, in the feature's unit.
+    /// Feature that is taken from each price level; `None` for a feature used as it is. A price level wanders, and a score that
+    /// leans on it ranks rows by what the price did later.
+    pub anchor: Vec<Option<usize>>,
+    /// Mean of each value over the training rows, in the feature's unit.
     pub mean: Vec<f64>,
     /// Standard deviation of each feature over the training rows, 1 for one that does not vary.
     pub scale: Vec<f64>,
@@ -30,18 +34,22 @@ impl LinearModel {
         self.weights.len()
     }
 
-    /// Scaled value of feature `k`; NaN for NaN.
+    /// Scaled value of feature `k` of the row `x`; NaN for NaN.
     #[inline]
-    pub fn scaled(&self, k: usize, x: f64) -> f64 {
-        ((x - self.mean[k]) / self.scale[k]).clamp(-self.clip_sigma, self.clip_sigma)
+    pub fn scaled(&self, k: usize, x: impl Fn(usize) -> f64) -> f64 {
+        let value = match self.anchor[k] {
+            Some(anchor) => x(k) - x(anchor),
+            None => x(k),
+        };
+        ((value - self.mean[k]) / self.scale[k]).clamp(-self.clip_sigma, self.clip_sigma)
     }
 
-    /// Probabilities of down, flat and up for one row of features; all NaN if any feature is NaN.
+    /// Probabilities of down, flat and up for one row, `x(k)` its feature k; all NaN if any feature is NaN.
     #[inline]
-    pub fn probabilities(&self, row: impl IntoIterator<Item = f64>) -> [f64; 3] {
+    pub fn probabilities(&self, x: impl Fn(usize) -> f64) -> [f64; 3] {
         let mut z = self.bias;
-        for ((k, w), x) in self.weights.iter().enumerate().zip(row) {
-            let x = self.scaled(k, x);
+        for (k, w) in self.weights.iter().enumerate() {
+            let x = self.scaled(k, &x);
             for (z, w) in z.iter_mut().zip(w) {
                 *z += x * w;
             }
@@ -73,8 +81,9 @@ impl LinearModel {
             o.clear();
             o.reserve(rows);
         }
+        #[expect(clippy::needless_range_loop, reason = "rows run across the columns")]
         for row in 0..rows {
-            let p = self.probabilities(columns.iter().map(|c| c[row]));
+            let p = self.probabilities(|k| columns[k][row]);
             for (o, p) in out.iter_mut().zip(p) {
                 o.push(p);
             }
@@ -101,6 +110,7 @@ mod tests {
 
     fn model() -> LinearModel {
         LinearModel {
+            anchor: vec![None; 2],
             mean: vec![1.0, 0.0],
             scale: vec![2.0, 1.0],
             clip_sigma: 10.0,
@@ -132,12 +142,15 @@ mod tests {
     #[test]
     fn score_is_the_formula() {
         // z = (0.5, 2): logits −1.75, 0.25, 1.75.
-        let p = model().probabilities([2.0, 2.0]);
+        let p = model().probabilities(|_| 2.0);
         let e = [(-1.75f64).exp(), 0.25f64.exp(), 1.75f64.exp()];
         for k in 0..3 {
             assert!((p[k] - e[k] / e.iter().sum::<f64>()).abs() < 1e-15);
         }
-        assert_eq!(model().probabilities([1.0, 1e9]), model().probabilities([1.0, 10.0]));
+        let at = |row: [f64; 2]| model().probabilities(|k| row[k]);
+        assert_eq!(at([1.0, 1e9]), at([1.0, 10.0]));
+        let anchored = LinearModel { anchor: vec![Some(1), None], ..model() };
+        assert_eq!(anchored.probabilities(|k| [4.0, 2.0][k]), at([2.0, 2.0]));
     }
 
     #[test]

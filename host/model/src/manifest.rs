@@ -21,13 +21,18 @@ pub enum ScalerKind {
 }
 
 /// The scaler of a model; its numbers are among the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScalerRecord {
     /// Kind of scaler.
     pub kind: ScalerKind,
     /// Bound of a scaled value, in standard deviations.
     pub clip_sigma: f64,
+    /// Feature that is taken from the price levels.
+    pub anchor: Option<String>,
+    /// Features that are price levels, the anchor among them.
+    #[serde(default)]
+    pub price_levels: Vec<String>,
 }
 
 /// The label a model predicts.

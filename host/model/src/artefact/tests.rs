@@ -25,7 +25,12 @@ fn artefact() -> Artefact {
             calibration: "none".into(),
             parent: None,
             note: String::new(),
-            scaler: ScalerRecord { kind: ScalerKind::Standard, clip_sigma: 10.0 },
+            scaler: ScalerRecord {
+                kind: ScalerKind::Standard,
+                clip_sigma: 10.0,
+                anchor: Some("spread".into()),
+                price_levels: vec!["spread".into()],
+            },
             label: LabelRecord { name: "direction_50".into(), digest: Digest::of(b"l"), params: BTreeMap::new() },
             training: TrainingRecord {
                 first_day: day(1),
@@ -48,7 +53,8 @@ fn artefact() -> Artefact {
             }],
         },
         model: LinearModel {
-            mean: vec![10.0, 0.1],
+            anchor: vec![Some(0), None],
+            mean: vec![0.0, 0.1],
             scale: vec![2.0, 0.5],
             clip_sigma: 10.0,
             weights: vec![[0.1, -0.2, 0.1], [-0.8, 0.05, 0.75]],

@@ -1,10 +1,11 @@
 //! The store on a file system, without a server.
 
-use crate::cache::{self, Expected};
+use crate::cache;
 use crate::columns::check_columns;
-use crate::frame::{Constant, Frame, FrameRef, tick_float_names};
+use crate::frame::{Constant, Frame, FrameRef};
 use crate::manifest::{seal, unseal};
 use crate::parquet_file;
+use crate::place::{Described, Place, expected};
 use crate::publish::{WriterLock, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir};
 use crate::verify::{VerifyReport, verify};
 use crate::{
@@ -12,10 +13,12 @@ use crate::{
     Schedule, ScheduleOutcome, Store, StoreError,
 };
 use ghtrader_core::{Column, Digest, TickView, TradingDay, Variety};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the store behaves; the default asks for nothing.
@@ -23,6 +26,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct StoreOptions {
     /// Writes are refused while the file system has less free space than this, GiB; 0 = no bound.
     pub min_free_gib: u64,
+    /// How much of a mapped cache is hashed when it is opened; Parquet files always are.
+    pub hash_on_read: HashOnRead,
+}
+
+/// How much of a mapped cache is hashed when it is opened. Its metadata always is, and a cache that fails is built again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashOnRead {
+    /// None of the values.
+    Never,
+    /// A sixteenth of the values, another one each time.
+    #[default]
+    Sample,
+    /// All values.
+    Always,
 }
 
 /// The store on a file system: see the crate's head for the layout.
@@ -36,6 +54,8 @@ pub struct EmbeddedStore {
     writer: Mutex<Option<WriterLock>>,
     /// Folders with renames that a crash of the machine may still undo.
     renamed_in: Mutex<BTreeSet<PathBuf>>,
+    /// Caches opened so far: [`HashOnRead::Sample`] takes the slices in turn.
+    openings: AtomicUsize,
 }
 
 impl Drop for EmbeddedStore {
@@ -58,64 +78,6 @@ impl TickDay {
     /// What is stored.
     pub fn manifest(&self) -> &Manifest {
         &self.0.0
-    }
-}
-
-/// Where the file and the manifest of one symbol-day lie.
-pub(crate) struct Place {
-    pub(crate) dir: PathBuf,
-    pub(crate) manifest: PathBuf,
-}
-
-/// What a manifest says about its file; ticks and built columns have different manifests and one kind of file.
-pub(crate) trait Described: Serialize + DeserializeOwned + PartialEq {
-    fn sha256(&self) -> &Digest;
-    fn what(&self) -> String;
-    fn rows(&self) -> usize;
-    fn first_last(&self) -> (i64, i64);
-    fn with_phase(&self) -> bool;
-    fn float_names(&self) -> Vec<String>;
-}
-
-impl Described for Manifest {
-    fn sha256(&self) -> &Digest {
-        &self.sha256
-    }
-    fn what(&self) -> String {
-        format!("{} {} {}", self.dataset, self.symbol, self.trading_day)
-    }
-    fn rows(&self) -> usize {
-        self.rows as usize
-    }
-    fn first_last(&self) -> (i64, i64) {
-        (self.first_ts_ns, self.last_ts_ns)
-    }
-    fn with_phase(&self) -> bool {
-        true
-    }
-    fn float_names(&self) -> Vec<String> {
-        tick_float_names()
-    }
-}
-
-impl Described for ColumnsManifest {
-    fn sha256(&self) -> &Digest {
-        &self.sha256
-    }
-    fn what(&self) -> String {
-        self.key.to_string()
-    }
-    fn rows(&self) -> usize {
-        self.rows as usize
-    }
-    fn first_last(&self) -> (i64, i64) {
-        (self.first_ts_ns, self.last_ts_ns)
-    }
-    fn with_phase(&self) -> bool {
-        false
-    }
-    fn float_names(&self) -> Vec<String> {
-        self.columns.clone()
     }
 }
 
@@ -150,7 +112,13 @@ impl EmbeddedStore {
     /// As [`EmbeddedStore::open`].
     pub fn open_with(root: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         create_dirs(root)?;
-        Ok(Self { root: root.to_owned(), options, writer: Mutex::new(None), renamed_in: Mutex::default() })
+        Ok(Self {
+            root: root.to_owned(),
+            options,
+            writer: Mutex::new(None),
+            renamed_in: Mutex::default(),
+            openings: AtomicUsize::new(0),
+        })
     }
 
     /// The store's folder.
@@ -182,7 +150,7 @@ impl EmbeddedStore {
             return Ok(());
         }
         let stat = rustix::fs::statvfs(&self.root).map_err(|e| StoreError::read(&self.root, &e.into()))?;
-        let free_mib = (u128::from(stat.f_bavail) * u128::from(stat.f_frsize) >> 20) as u64;
+        let free_mib = ((u128::from(stat.f_bavail) * u128::from(stat.f_frsize)) >> 20) as u64;
         if free_mib < min_free_gib.saturating_mul(1024) {
             return Err(StoreError::MinFree { root: self.root.clone(), free_mib, min_free_gib });
         }
@@ -206,7 +174,7 @@ impl EmbeddedStore {
         let (set, symbol, day) = (check_name(&key.set)?, check_name(&key.symbol)?, key.trading_day);
         let digits = key.key.short16();
         let lake = self.root.join("lake").join(key.kind.as_str());
-        let set_dir = lake.join(format!("set={set}")).join(format!("key={digits}"));
+        let set_dir = lake.join(format!("set={set}")).join(format!("key=k{digits}"));
         Ok(Place {
             dir: set_dir.join(format!("symbol={symbol}")).join(format!("trading_day={day}")),
             manifest: self
@@ -237,7 +205,8 @@ impl EmbeddedStore {
             Err(StoreError::ManifestCorrupt { .. }) => None,
             other => other?,
         };
-        let file_there = fs::metadata(&file).is_ok_and(|m| m.len() == bytes.len() as u64);
+        // Compared whole: a damaged file is mended by storing the day again.
+        let file_there = read_if_there(&file)?.is_some_and(|stored| stored == bytes);
         if file_there && old.as_ref() == Some(&new) {
             return Ok(Put::Unchanged(new));
         }
@@ -254,7 +223,7 @@ impl EmbeddedStore {
             Some(old) if old.sha256() != new.sha256() => {
                 let cached = cache::path_of(&self.root, old.sha256());
                 match fs::remove_file(&cached) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::write(&cached, &e)),
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StoreError::write(&cached, &e)),
                     _ => Ok(Put::Replaced(*old.sha256(), new)),
                 }
             }
@@ -266,6 +235,7 @@ impl EmbeddedStore {
     /// The rows that a manifest describes, `None` if there is no manifest.
     fn load<M: Described>(&self, place: &Place, keep: Keep) -> Result<Option<(M, Frame)>, StoreError> {
         let Some(mut manifest) = self.read_manifest::<M>(place)? else { return Ok(None) };
+        let mut again = 3;
         loop {
             if let Some(frame) = self.open_cache(&manifest) {
                 return Ok(Some((manifest, frame)));
@@ -278,17 +248,30 @@ impl EmbeddedStore {
                 }
                 Err(e) => e,
             };
-            // A writer may have replaced the day between the two reads.
+            // A writer may have replaced the day between the two reads, even by what it had been before.
             match self.read_manifest::<M>(place)? {
                 Some(newer) if newer.sha256() != manifest.sha256() => manifest = newer,
+                Some(_) if again > 0 => again -= 1,
                 _ => return Err(error),
             }
         }
     }
 
+    /// Which slices of a cache to hash at this opening.
+    fn slices(&self) -> Range<usize> {
+        match self.options.hash_on_read {
+            HashOnRead::Never => 0..0,
+            HashOnRead::Sample => {
+                let turn = self.openings.fetch_add(1, Ordering::Relaxed) % cache::SLICES;
+                turn..turn + 1
+            }
+            HashOnRead::Always => 0..cache::SLICES,
+        }
+    }
+
     pub(crate) fn open_cache<M: Described>(&self, manifest: &M) -> Option<Frame> {
         let names = manifest.float_names();
-        cache::open(&cache::path_of(&self.root, manifest.sha256()), &expected(manifest, &names))
+        cache::open(&cache::path_of(&self.root, manifest.sha256()), &expected(manifest, &names), self.slices())
     }
 
     fn fill_cache<M: Described>(&self, manifest: &M, frame: &Frame) -> Option<Frame> {
@@ -331,24 +314,6 @@ impl EmbeddedStore {
         self.lock_writer()?;
         self.check_free()?;
         self.publish(path, &bytes)
-    }
-}
-
-impl Place {
-    pub(crate) fn file<M: Described>(&self, manifest: &M) -> PathBuf {
-        self.dir.join(format!("{}.parquet", manifest.sha256()))
-    }
-}
-
-fn expected<'a, M: Described>(manifest: &'a M, floats: &'a [String]) -> Expected<'a> {
-    let (first_ts_ns, last_ts_ns) = manifest.first_last();
-    Expected {
-        truth: manifest.sha256(),
-        rows: manifest.rows(),
-        first_ts_ns,
-        last_ts_ns,
-        with_phase: manifest.with_phase(),
-        floats,
     }
 }
 

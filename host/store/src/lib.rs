@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <root>/lake/<dataset>/symbol=S/trading_day=D/<sha256>.parquet    the truth, one file a symbol-day
-//! <root>/lake/<kind>/set=N/key=K/symbol=S/trading_day=D/<sha256>.parquet    features, labels, scores
+//! <root>/lake/<kind>/set=N/key=kK/symbol=S/trading_day=D/<sha256>.parquet    features, labels, scores
 //! <root>/manifest/...                                              which file a symbol-day consists of; written last, by rename
 //! <root>/schedule/<variety>.json                                   main schedules
 //! <root>/record/<collection>/<name>.json                           small reports of a build
@@ -20,12 +20,13 @@ mod frame;
 mod manifest;
 mod map;
 mod parquet_file;
+mod place;
 mod publish;
 mod schedule;
 mod verify;
 
 pub use columns::{ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, NamedColumn};
-pub use embedded::{EmbeddedStore, StoreOptions, TickDay};
+pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions, TickDay};
 pub use error::StoreError;
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};

@@ -1,8 +1,9 @@
 //! Is everything that the manifests promise there, and is it what was written?
 
 use crate::cache;
-use crate::embedded::{Described, EmbeddedStore, Place};
+use crate::embedded::EmbeddedStore;
 use crate::manifest::unseal;
+use crate::place::{Described, Place};
 use crate::publish::{create_dirs, list_dir, read_if_there, sync_dir};
 use crate::{ColumnKind, ColumnsManifest, Dataset, Manifest, Schedule, StoreError};
 use serde::Serialize;

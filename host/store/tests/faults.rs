@@ -1,9 +1,12 @@
 //! Damage, full disks, killed writers: a clear error, nothing lost, and the same bytes in the end.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
 use ghtrader_core::{Digest, ErrorClass, Problem};
-use ghtrader_store::{ColumnKind, ColumnsKey, Dataset, EmbeddedStore, NamedColumn, PutOutcome, Store, StoreOptions};
+use ghtrader_store::{
+    ColumnKind, ColumnsKey, Dataset, EmbeddedStore, HashOnRead, NamedColumn, PutOutcome, Store, StoreOptions,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -51,8 +54,8 @@ fn child() {
     };
     match job {
         "write" => write(9),
-        // Corrections without end, so that a kill lands anywhere.
-        "rewrite" => (0u64..).for_each(|version| write(version % 9)),
+        // Corrections for longer than anyone waits, so that a kill lands anywhere.
+        "rewrite" => (0u64..100_000).for_each(|version| write(version % 9)),
         other => panic!("no such job: {other}"),
     }
     println!("done");
@@ -110,6 +113,11 @@ fn flipped_bytes_in_a_data_file_are_found() {
         );
         flip(&file, at);
     }
+    flip(&file, length / 3);
+    let put = store.put_day(Dataset::Ticks, SYMBOL, day(0), &table(0, 300).view(), &meta("a")).unwrap();
+    assert!(matches!(put, PutOutcome::Unchanged(_)), "{put:?}");
+    assert_eq!(store.read_day(Dataset::Ticks, SYMBOL, day(0)).unwrap().view().rows(), 300);
+
     flip(&file, length / 2);
     let shallow = store.verify(false).unwrap();
     assert!(shallow.is_ok() && shallow.days == 2, "{shallow:?}");
@@ -205,13 +213,22 @@ fn damaged_caches_are_rebuilt() {
         bytes[at] ^= 0x01;
         damaged(&bytes);
     }
-    // A flipped value is no danger to the program; `verify --deep` sees it.
+    // A flipped value is no danger to the program. It is found by reading all, by sixteen samples, and by `verify`.
+    drop(store);
+    let options = |hash_on_read| StoreOptions { hash_on_read, ..StoreOptions::default() };
     let mut bytes = whole.clone();
     bytes[end - 1000] ^= 0x01;
-    std::fs::remove_file(&path).unwrap();
-    std::fs::write(&path, &bytes).unwrap();
+    for (hash, readings) in [(HashOnRead::Always, 1), (HashOnRead::Sample, 16), (HashOnRead::Never, 0)] {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        let store = EmbeddedStore::open_with(root.path(), options(hash)).unwrap();
+        (0..readings).for_each(|_| drop(store.load_day(Dataset::Ticks, SYMBOL, day(0)).unwrap()));
+        assert_eq!(std::fs::read(&path).unwrap() == whole, readings > 0, "{hash:?}");
+    }
+    let store = EmbeddedStore::open_with(root.path(), options(HashOnRead::Never)).unwrap();
     let found = store.verify(true).unwrap();
     assert!(found.is_ok() && found.dropped_caches == 1, "{found:?}");
+    let load = || assert_same(&store.load_day(Dataset::Ticks, SYMBOL, day(0)).unwrap().view(), &rows.view());
     load();
 
     // No room for a cache: slower, not wrong.
@@ -258,7 +275,7 @@ fn free_space_has_a_bound() {
     let root = tempfile::tempdir().unwrap();
     drop(store_with_days(root.path(), 1));
     let before = tree(root.path());
-    let options = StoreOptions { min_free_gib: 1 << 40 };
+    let options = StoreOptions { min_free_gib: 1 << 40, ..StoreOptions::default() };
     let store = EmbeddedStore::open_with(root.path(), options).unwrap();
     let error = store.put_day(Dataset::Ticks, SYMBOL, day(1), &table(1, 9).view(), &meta("a")).unwrap_err();
     assert_eq!(error.code(), "min_free");

@@ -1,4 +1,5 @@
 //! Rows, folders and comparisons that the tests share.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use ghtrader_core::{Column, ContractId, Digest, Phase, TickTable, TickView, TradingDay};

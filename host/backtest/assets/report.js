@@ -54,8 +54,9 @@ const view = (lo, hi, least) => ({ lo, hi, x0: lo, x1: hi, least, on: new Set(),
   pan(share) { const s = (this.x1 - this.x0) * share; return this.set(this.x0 + s, this.x1 + s); },
   reset() { this.set(this.lo, this.hi); } });
 
-function niceTicks(lo, hi, n) {
-  const raw = (hi - lo) / n || 1, p = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 2.5, 5, 10].find((s) => s * p >= raw) * p, out = [];
+function niceTicks(lo, hi, n, wholeOnly) {
+  const raw = Math.max((hi - lo) / n || 1, wholeOnly ? 1 : 0), p = 10 ** Math.floor(Math.log10(raw)), steps = wholeOnly && p < 10 ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10];
+  const step = steps.find((s) => s * p >= raw * (1 - 1e-9)) * p, out = [];
   for (let v = Math.ceil(lo / step - 1e-9) * step; v <= hi + step * 1e-9; v += step) out.push(Math.abs(v) < step / 1e6 ? 0 : v);
   return out;
 }
@@ -75,7 +76,7 @@ function chart(host, o) {
     canvas.width = Math.round(width * dpr); canvas.height = Math.round(h * dpr); canvas.style.height = h + "px";
     const c = canvas.getContext("2d"); c.scale(dpr, dpr); c.font = "12px " + css("--sans");
     let [y0, y1] = o.y(v.x0, v.x1); if (!(y1 > y0)) { y0 -= 1; y1 += 1; }
-    const ys = niceTicks(y0, y1, Math.max(4, h / 46)), L = Math.ceil(Math.max(...ys.map((t) => c.measureText(o.fmt(t)).width), o.left || 0)) + 10;
+    const ys = niceTicks(y0, y1, Math.max(4, h / 46), o.fmt === whole || o.fmt === short), L = Math.ceil(Math.max(...ys.map((t) => c.measureText(o.fmt(t)).width), o.left || 0)) + 10;
     const T = 8, R = width - 6, B = h - (o.ticks ? 22 : 6);
     g = { c, L, T, R, B, width: R - L, y0, y1, X: (x) => L + (x - v.x0) / (v.x1 - v.x0) * (R - L), Y: (y) => B - (y - y0) / (y1 - y0) * (B - T), x0: v.x0, x1: v.x1,
       inv: (px) => v.x0 + (px - L) / (R - L) * (v.x1 - v.x0) };
@@ -121,11 +122,12 @@ function chart(host, o) {
   let cursor = null;
   canvas.addEventListener("blur", () => { cursor = null; cross = null; tip.classList.remove("on"); self.draw(); });
   if (o.zoom) {
-    canvas.addEventListener("wheel", (e) => { if (!e.deltaY || !g) return; if (v.zoom(e.deltaY > 0 ? 1.25 : .8, g.inv(at(e)[0]))) e.preventDefault(); }, { passive: false });
+    canvas.addEventListener("wheel", (e) => { // Without a click or Ctrl the wheel scrolls the page, as everywhere.
+      if (!e.deltaY || !g || !(e.ctrlKey || e.metaKey || document.activeElement === canvas)) return; if (v.zoom(e.deltaY > 0 ? 1.25 : .8, g.inv(at(e)[0]))) e.preventDefault(); }, { passive: false });
     canvas.addEventListener("dblclick", () => v.reset());
     const button = (text, name, act) => el("button", { type: "button", title: name, ariaLabel: name, onclick: act }, text);
     plot.before(el("div", { className: "bar" }, button("+", "Zoom in", () => v.zoom(.5)), button("−", "Zoom out", () => v.zoom(2)), button("◀", "Earlier", () => v.pan(-.5)), button("▶", "Later", () => v.pan(.5)), button("All", "Show everything", () => v.reset()),
-      el("span", { className: "small soft" }, "Wheel or drag to zoom, drag to move; keys: + − ← → 0, comma and full stop move the pointer")));
+      el("span", { className: "small soft" }, "Drag to zoom, then drag to move. Wheel after a click, or Ctrl + wheel. Keys: + − ← → 0; comma and full stop move the pointer.")));
   }
   canvas.addEventListener("keydown", (e) => {
     const act = o.zoom && { "+": () => v.zoom(.6), "=": () => v.zoom(.6), "-": () => v.zoom(1.6), ArrowLeft: () => v.pan(-.2), ArrowRight: () => v.pan(.2), 0: () => v.reset(), Home: () => v.reset() }[e.key];

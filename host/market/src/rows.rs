@@ -28,6 +28,8 @@ pub struct Reject {
 /// Longest part of a rejected line that is kept.
 const RAW_BYTES: usize = 4_096;
 
+const BEST_BID: usize = cell(Column::bid_price(0));
+
 /// What holds for all rows of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules<'a> {
@@ -249,7 +251,7 @@ impl<'a> RowReader<'a> {
         }
         self.check_levels()?;
         if self.layout.average_times_multiplier {
-            let (average, volume) = (cell(Column::Average), cell(Column::Volume));
+            let (average, volume) = (const { cell(Column::Average) }, const { cell(Column::Volume) });
             let multiplier = self.current.as_ref().map_or(f64::NAN, |c| c.multiplier);
             self.cells[average] = average_price(self.cells[average], self.cells[volume], multiplier);
         }
@@ -260,9 +262,11 @@ impl<'a> RowReader<'a> {
         Ok((ts_ns, day, next))
     }
 
+    #[inline]
     fn check_levels(&self) -> Result<(), Fault> {
         for level in 0..L5_LEVELS {
-            let bid = cell(Column::bid_price(level));
+            // Price and size of the bid, price and size of the ask.
+            let bid = BEST_BID + 4 * level;
             if self.cells[bid].is_nan() && self.cells[bid + 1] != 0.0 {
                 return Err(Fault::SizeWithoutPrice(level));
             }

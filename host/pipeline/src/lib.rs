@@ -1,5 +1,13 @@
 //! Main schedule, main_l5, validation, data quality, building features and labels through plugins.
 
+mod import;
+mod rejects;
+
+pub use import::{
+    ImportError, ImportOptions, ImportOutcome, ImportProgress, ImportSummary, ImportedDay, ImportedFile,
+    MAX_REJECTED_SHARE, import, import_timed,
+};
+
 mod day_report;
 mod error;
 mod main_l5;

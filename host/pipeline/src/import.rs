@@ -1,0 +1,551 @@
+//! Import: tick files in, symbol-days in the store, rejected rows in a file.
+//!
+//! The files of one call belong together: what they hold of one symbol and trading day is put together and published in
+//! one step, and replaces what was stored of that day. A day is never merged with what an earlier call stored, so a day
+//! that is spread over two files needs both in one call. The result depends on nothing but the files and the options:
+//! not on their order, on the number of threads, or on an earlier call that was killed.
+
+use crate::rejects::{RejectsFile, write_rejects};
+use ghtrader_core::{
+    Calendar, ContractId, ContractTable, Digest, DigestBuilder, ErrorClass, Problem, TradingDay, is_double_sided,
+};
+use ghtrader_market::{DayFindings, DayPart, Dialect, FileRows, MarketError, ReadOptions, Reject, SymbolDay, TickFile};
+use ghtrader_store::{Counting, Dataset, DayMeta, EmbeddedStore, PutOutcome, Store, StoreError};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Raised whenever a rule changes that decides which rows are stored; part of every day's build digest.
+const RULE_VERSION: i64 = 1;
+/// A symbol-day that loses a larger share of its rows is refused; the setting `download.quarantine_max_ratio`.
+pub const MAX_REJECTED_SHARE: f64 = 0.001;
+/// File bytes that are held at once, beside the day that is waiting for its other files.
+const BATCH_BYTES: u64 = 512 << 20;
+
+/// What is known about the files, and the rules.
+#[derive(Debug, Clone)]
+pub struct ImportOptions<'a> {
+    /// The files' form; `None` = told by their first lines.
+    pub format: Option<Dialect>,
+    /// The contract of all files; `None` = from headers, rows or file names.
+    pub symbol: Option<ContractId>,
+    /// The trading day of compact files, which have no dates.
+    pub trading_day: Option<TradingDay>,
+    /// Trading days and sessions.
+    pub calendar: &'a Calendar,
+    /// Price ticks and multipliers.
+    pub table: &'a ContractTable,
+    /// Folder of the rejects file; created if need be.
+    pub rejects_dir: PathBuf,
+    /// Share of rejected rows above which a symbol-day is refused, 0..=1.
+    pub max_rejected_share: f64,
+    /// Threads; 0 = one per core. The result does not depend on it.
+    pub workers: usize,
+}
+
+impl ImportOptions<'_> {
+    /// The defaults, with a folder for the rejects file.
+    pub fn new(rejects_dir: &Path) -> Self {
+        Self {
+            format: None,
+            symbol: None,
+            trading_day: None,
+            calendar: Calendar::builtin(),
+            table: ContractTable::builtin(),
+            rejects_dir: rejects_dir.to_owned(),
+            max_rejected_share: MAX_REJECTED_SHARE,
+            workers: 0,
+        }
+    }
+}
+
+/// How far an import is. Rates and times are the caller's to compute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// The file that was read last.
+    pub item: String,
+    /// Bytes of files done.
+    pub done_bytes: u64,
+    /// Bytes of all files.
+    pub total_bytes: u64,
+    /// Rows read so far.
+    pub rows: u64,
+}
+
+/// What became of a symbol-day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportOutcome {
+    /// The day is new.
+    Stored,
+    /// Other rows were there.
+    Replaced,
+    /// The same rows were there already.
+    Unchanged,
+    /// Nothing was written: too many rejected rows, or a file of the day that cannot be read to its end.
+    Refused,
+}
+
+/// One symbol and trading day of an import.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportedDay {
+    /// The contract.
+    pub symbol: ContractId,
+    /// The trading day.
+    pub trading_day: TradingDay,
+    /// What became of it.
+    pub outcome: ImportOutcome,
+    /// Rows in the store; 0 if refused.
+    pub rows: u64,
+    /// Rows rejected.
+    pub rows_rejected: u64,
+    /// Identical rows dropped.
+    pub rows_duplicate: u64,
+    /// Digest of the stored file; none if refused.
+    pub sha256: Option<Digest>,
+    /// Digest of the file that was replaced.
+    pub replaced_sha256: Option<Digest>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// Rows whose best bid is above the best ask; kept.
+    pub crossed_rows: u64,
+    /// Rows with a negative price; kept.
+    pub negative_price_rows: u64,
+    /// Rows whose cumulative volume is below the one before; kept.
+    pub volume_falls: u64,
+}
+
+/// A file of an import.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImportedFile {
+    /// As given.
+    pub file: PathBuf,
+    /// `tqsdk`, `ctp` or `ctp-compact`.
+    pub format: &'static str,
+    /// The contract.
+    pub symbol: ContractId,
+    /// Rows read; 0 if it cannot be read to its end.
+    pub rows: u64,
+    /// Digest of the file as it lies; none if it cannot be read to its end.
+    pub sha256: Option<Digest>,
+}
+
+/// What an import did. `rows_read = rows_stored + rows_rejected + rows_duplicate + rows_refused`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ImportSummary {
+    /// Rows in the files.
+    pub rows_read: u64,
+    /// Rows of the days that are in the store now.
+    pub rows_stored: u64,
+    /// Rows in the rejects file.
+    pub rows_rejected: u64,
+    /// Identical rows dropped.
+    pub rows_duplicate: u64,
+    /// Good rows of refused days.
+    pub rows_refused: u64,
+    /// The rejected rows, with line and reason; none if there are none.
+    pub rejects_file: Option<PathBuf>,
+    /// Symbol-days by symbol and day.
+    pub symbol_days: Vec<ImportedDay>,
+    /// Files by symbol, first day and name.
+    pub files: Vec<ImportedFile>,
+}
+
+impl ImportSummary {
+    /// Days that were refused: the command's answer is then no.
+    pub fn refused_days(&self) -> impl Iterator<Item = &ImportedDay> {
+        self.symbol_days.iter().filter(|d| d.outcome == ImportOutcome::Refused)
+    }
+}
+
+/// Why an import failed. Days that were published stay; each of them is whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// No file was given.
+    #[error("no file to import")]
+    NoFiles,
+    /// A file is no tick file. Nothing was written.
+    #[error("{first}{}", and_more(*more))]
+    File {
+        /// The first of them.
+        first: MarketError,
+        /// How many more.
+        more: usize,
+    },
+    /// A file cannot be read to its end. Days that it may hold were refused, all others are stored.
+    #[error("{first}{}", and_more(*more))]
+    Incomplete {
+        /// The first of them.
+        first: MarketError,
+        /// How many more.
+        more: usize,
+        /// What was done.
+        summary: Box<ImportSummary>,
+    },
+    /// Every symbol-day was refused, or no row could be given to a day.
+    #[error("nothing stored: {rejected} of {read} rows rejected, the first for {detail}{}", in_file(summary))]
+    NothingStored {
+        /// Code of the first rejection.
+        code: &'static str,
+        /// The first rejection.
+        detail: String,
+        /// Rejected rows.
+        rejected: u64,
+        /// Rows read.
+        read: u64,
+        /// What was done.
+        summary: Box<ImportSummary>,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The rejects file cannot be written.
+    #[error("cannot write {}: {why}", path.display())]
+    Rejects {
+        /// File or folder.
+        path: PathBuf,
+        /// The disk is full, rather than the folder closed.
+        full: bool,
+        /// The system's word.
+        why: String,
+    },
+    /// The thread pool could not be started.
+    #[error("{workers} threads cannot be started: {why}")]
+    Workers {
+        /// How many were asked for.
+        workers: usize,
+        /// The system's word.
+        why: String,
+    },
+}
+
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" (and {more} more files)") }
+}
+
+fn in_file(summary: &ImportSummary) -> String {
+    summary.rejects_file.as_ref().map_or_else(String::new, |f| format!("; all are in {}", f.display()))
+}
+
+impl ImportError {
+    /// What was done before the failure.
+    pub fn summary(&self) -> Option<&ImportSummary> {
+        match self {
+            Self::Incomplete { summary, .. } | Self::NothingStored { summary, .. } => Some(summary),
+            _ => None,
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(e: ImportError) -> Self {
+        let what = e.to_string();
+        let user = |code, remedy: &str| Self::new(code, ErrorClass::User, what.clone(), remedy);
+        match e {
+            ImportError::NoFiles => user("no_files", "name at least one file"),
+            ImportError::File { first, .. } | ImportError::Incomplete { first, .. } => Self { what, ..first.into() },
+            ImportError::NothingStored { code, .. } => user(
+                code,
+                "look at the rejected rows; if the rows are right, check symbol, trading day and contract table",
+            ),
+            ImportError::Store(e) => e.into(),
+            ImportError::Rejects { full: true, .. } => {
+                Self::new("disk_full", ErrorClass::Limit, what, "make room, then run the import again")
+            }
+            ImportError::Rejects { .. } => user("folder_unwritable", "give a folder that this user may write to"),
+            ImportError::Workers { .. } => Self::new("no_threads", ErrorClass::Limit, what, "ask for fewer threads"),
+        }
+    }
+}
+
+/// Imports tick files into [`Dataset::Ticks`].
+///
+/// A symbol-day is refused, and the stored one stays, when more than `max_rejected_share` of its rows are rejected. The
+/// rejects file is published by rename after the last day; its name is the digest of its content.
+///
+/// # Errors
+/// See [`ImportError`].
+pub fn import(
+    files: &[PathBuf],
+    options: &ImportOptions<'_>,
+    store: &dyn Store,
+    progress: &(dyn Fn(ImportProgress) + Sync),
+) -> Result<ImportSummary, ImportError> {
+    let workers = options.workers;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build();
+    let pool = pool.map_err(|e| ImportError::Workers { workers, why: e.to_string() })?;
+    pool.install(|| Import::new(files, options, store)?.run(progress))
+}
+
+/// Rows and time of an import of one file into an empty folder: reading, checking and storing.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_timed(file: &Path, empty_dir: &Path, workers: usize) -> Result<(u64, std::time::Duration), ImportError> {
+    let store = EmbeddedStore::open(&empty_dir.join("data"))?;
+    let options = ImportOptions { workers, ..ImportOptions::new(&empty_dir.join("rejects")) };
+    let start = std::time::Instant::now();
+    let summary = import(&[file.to_owned()], &options, &store, &|_| {})?;
+    Ok((summary.rows_stored, start.elapsed()))
+}
+
+/// The part of one file in a symbol-day.
+struct FilePart {
+    dialect: Dialect,
+    file_sha256: Digest,
+    rows: DayPart,
+}
+
+struct Import<'a> {
+    options: &'a ImportOptions<'a>,
+    read_options: ReadOptions<'a>,
+    store: &'a dyn Store,
+    /// By contract, first day and name: the order in which days become complete.
+    files: Vec<TickFile>,
+    /// Days that may still get rows from a file not read yet.
+    waiting: BTreeMap<(ContractId, TradingDay), Vec<FilePart>>,
+    /// From which day on a file that cannot be read to its end may hold rows of a contract; `None` = any day.
+    broken: BTreeMap<ContractId, (Option<TradingDay>, String)>,
+    failed: Vec<MarketError>,
+    rejects: Vec<(usize, Vec<Reject>)>,
+    summary: ImportSummary,
+}
+
+impl<'a> Import<'a> {
+    fn new(paths: &[PathBuf], options: &'a ImportOptions<'a>, store: &'a dyn Store) -> Result<Self, ImportError> {
+        if paths.is_empty() {
+            return Err(ImportError::NoFiles);
+        }
+        std::fs::create_dir_all(&options.rejects_dir).map_err(|e| crate::rejects::error(&options.rejects_dir, &e))?;
+        let read_options = ReadOptions {
+            format: options.format,
+            symbol: options.symbol.clone(),
+            trading_day: options.trading_day,
+            calendar: options.calendar,
+            table: options.table,
+            ..ReadOptions::default()
+        };
+        let opened: Vec<_> = paths.par_iter().map(|path| TickFile::open(path, &read_options)).collect();
+        let mut files = Vec::with_capacity(paths.len());
+        let mut failed = Vec::new();
+        for file in opened {
+            match file {
+                Ok(file) => files.push(file),
+                Err(e) => failed.push(e),
+            }
+        }
+        let more = failed.len().saturating_sub(1);
+        if let Some(first) = failed.into_iter().next() {
+            return Err(ImportError::File { first, more });
+        }
+        files.sort_by(|a, b| (&a.contract, a.first_day, &a.path).cmp(&(&b.contract, b.first_day, &b.path)));
+        Ok(Self {
+            options,
+            read_options,
+            store,
+            files,
+            waiting: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            failed: Vec::new(),
+            rejects: Vec::new(),
+            summary: ImportSummary::default(),
+        })
+    }
+
+    fn run(mut self, progress: &(dyn Fn(ImportProgress) + Sync)) -> Result<ImportSummary, ImportError> {
+        let total_bytes = self.files.iter().map(|f| f.size_bytes).sum();
+        let (done_bytes, rows_so_far) = (AtomicU64::new(0), AtomicU64::new(0));
+        let mut next = 0;
+        while next < self.files.len() {
+            let batch = next..self.batch_end(next);
+            let read: Vec<Result<FileRows, MarketError>> = self.files[batch.clone()]
+                .par_iter()
+                .map(|file| {
+                    let rows = file.read(&self.read_options);
+                    let of_file = rows.as_ref().map_or(0, |r| r.rows_read);
+                    progress(ImportProgress {
+                        item: file.path.display().to_string(),
+                        done_bytes: done_bytes.fetch_add(file.size_bytes, Ordering::Relaxed) + file.size_bytes,
+                        total_bytes,
+                        rows: rows_so_far.fetch_add(of_file, Ordering::Relaxed) + of_file,
+                    });
+                    rows
+                })
+                .collect();
+            next = batch.end;
+            for (index, rows) in batch.zip(read) {
+                self.take(index, rows);
+            }
+            self.publish(next)?;
+        }
+        self.store.flush()?;
+        self.finish()
+    }
+
+    /// As many files as keep all threads busy and fit into memory.
+    fn batch_end(&self, start: usize) -> usize {
+        let most = 2 * rayon::current_num_threads();
+        let mut bytes = 0;
+        let fitting = self.files[start..].iter().take(most).take_while(|f| {
+            bytes += f.size_bytes;
+            bytes <= BATCH_BYTES
+        });
+        start + fitting.count().max(1)
+    }
+
+    /// Sorts the rows of a file by symbol-day.
+    fn take(&mut self, index: usize, rows: Result<FileRows, MarketError>) {
+        let file = &self.files[index];
+        let mut imported = ImportedFile {
+            file: file.path.clone(),
+            format: file.dialect.as_str(),
+            symbol: file.contract.clone(),
+            rows: 0,
+            sha256: None,
+        };
+        match rows {
+            Ok(rows) => {
+                (imported.rows, imported.sha256) = (rows.rows_read, Some(rows.sha256));
+                self.summary.rows_read += rows.rows_read;
+                self.summary.rows_rejected += rows.rejects.len() as u64;
+                for part in rows.days {
+                    let day = (file.contract.clone(), part.day);
+                    let part = FilePart { dialect: file.dialect, file_sha256: rows.sha256, rows: part };
+                    self.waiting.entry(day).or_default().push(part);
+                }
+                if !rows.rejects.is_empty() {
+                    self.rejects.push((index, rows.rejects));
+                }
+            }
+            Err(e) => {
+                // Files are in order of their first days: the first broken one of a contract reaches back furthest.
+                self.broken.entry(file.contract.clone()).or_insert_with(|| (file.first_day, e.to_string()));
+                self.failed.push(e);
+            }
+        }
+        self.summary.files.push(imported);
+    }
+
+    /// Publishes the days that no file from `next` on can add to.
+    fn publish(&mut self, next: usize) -> Result<(), ImportError> {
+        let complete = match self.files.get(next) {
+            // A file without a good row in its head is first of its contract: none of its days is complete yet.
+            Some(file) => {
+                let first = (file.contract.clone(), file.first_day.unwrap_or(TradingDay::from_days(i32::MIN)));
+                let later = self.waiting.split_off(&first);
+                std::mem::replace(&mut self.waiting, later)
+            }
+            None => std::mem::take(&mut self.waiting),
+        };
+        let complete: Vec<_> = complete.into_iter().collect();
+        let days: Vec<Result<(ImportedDay, u64), StoreError>> =
+            complete.into_par_iter().map(|((contract, day), parts)| self.store_day(contract, day, parts)).collect();
+        for day in days {
+            let (day, good_rows) = day?;
+            self.summary.rows_duplicate += day.rows_duplicate;
+            match day.outcome {
+                ImportOutcome::Refused => self.summary.rows_refused += good_rows,
+                _ => self.summary.rows_stored += good_rows,
+            }
+            self.summary.symbol_days.push(day);
+        }
+        Ok(())
+    }
+
+    /// Stores one symbol-day, or refuses it; returns it with its good rows.
+    fn store_day(
+        &self,
+        contract: ContractId,
+        day: TradingDay,
+        parts: Vec<FilePart>,
+    ) -> Result<(ImportedDay, u64), StoreError> {
+        let rejected: u64 = parts.iter().map(|p| p.rows.rejected).sum();
+        let good: u64 = parts.iter().map(|p| p.rows.rows() as u64).sum();
+        let duplicates: u64 = parts.iter().map(|p| p.rows.duplicates).sum();
+        let mut imported = ImportedDay {
+            symbol: contract,
+            trading_day: day,
+            outcome: ImportOutcome::Refused,
+            rows: 0,
+            rows_rejected: rejected,
+            rows_duplicate: duplicates,
+            sha256: None,
+            replaced_sha256: None,
+            reason: None,
+            crossed_rows: 0,
+            negative_price_rows: 0,
+            volume_falls: 0,
+        };
+        let all = good + duplicates + rejected;
+        let share = rejected as f64 / all as f64;
+        let broken = self.broken.get(&imported.symbol).filter(|(from, _)| from.is_none_or(|from| day >= from));
+        imported.reason = match broken {
+            Some((_, why)) => Some(why.clone()),
+            None if good == 0 || share > self.options.max_rejected_share => Some(format!(
+                "{rejected} of {all} rows rejected ({:.2} %), at most {:.2} % are allowed",
+                share * 100.0,
+                self.options.max_rejected_share * 100.0
+            )),
+            None => None,
+        };
+        if imported.reason.is_some() {
+            return Ok((imported, good));
+        }
+        let mut build = DigestBuilder::new("import");
+        build.int(RULE_VERSION);
+        parts.iter().for_each(|p| {
+            build.digest(&p.file_sha256);
+        });
+        let dialects: BTreeSet<&str> = parts.iter().map(|p| p.dialect.as_str()).collect();
+        let phases = self.options.calendar.day_phases(imported.symbol.variety(), day);
+        let pieces = parts.into_iter().map(|p| p.rows.pieces).collect();
+        let rows = SymbolDay::assemble(&imported.symbol, &phases, pieces);
+        let double = is_double_sided(imported.symbol.variety().exchange(), day);
+        let meta = DayMeta {
+            source: dialects.into_iter().collect::<Vec<_>>().join("+"),
+            counting: if double { Counting::Double } else { Counting::Single },
+            build: build.finish(),
+            underlying: None,
+        };
+        let symbol = imported.symbol.to_string();
+        let put = self.store.put_day(Dataset::Ticks, &symbol, day, &rows.ticks.view(), &meta)?;
+        (imported.outcome, imported.replaced_sha256) = match &put {
+            PutOutcome::Unchanged(_) => (ImportOutcome::Unchanged, None),
+            PutOutcome::Stored(_) => (ImportOutcome::Stored, None),
+            PutOutcome::Replaced { old, .. } => (ImportOutcome::Replaced, Some(*old)),
+        };
+        imported.rows = put.manifest().rows;
+        imported.sha256 = Some(put.manifest().sha256);
+        imported.rows_duplicate += rows.duplicates;
+        let DayFindings { crossed_rows, negative_price_rows, volume_falls } = rows.findings;
+        (imported.crossed_rows, imported.negative_price_rows) = (crossed_rows, negative_price_rows);
+        imported.volume_falls = volume_falls;
+        Ok((imported, good - rows.duplicates))
+    }
+
+    fn finish(mut self) -> Result<ImportSummary, ImportError> {
+        let first_reject = self.rejects.first().and_then(|(_, r)| r.first()).cloned();
+        if !self.rejects.is_empty() {
+            let rejects: Vec<RejectsFile<'_>> =
+                self.rejects.iter().map(|(index, rows)| RejectsFile { file: &self.files[*index], rows }).collect();
+            self.summary.rejects_file = Some(write_rejects(&self.options.rejects_dir, &rejects)?);
+        }
+        let summary = self.summary;
+        let more = self.failed.len().saturating_sub(1);
+        if let Some(first) = self.failed.into_iter().next() {
+            return Err(ImportError::Incomplete { first, more, summary: Box::new(summary) });
+        }
+        match first_reject {
+            Some(first) if summary.rows_stored == 0 => Err(ImportError::NothingStored {
+                code: first.code,
+                detail: format!("`{}` in line {}: {}", first.code, first.line, first.detail),
+                rejected: summary.rows_rejected,
+                read: summary.rows_read,
+                summary: Box::new(summary),
+            }),
+            _ => Ok(summary),
+        }
+    }
+}

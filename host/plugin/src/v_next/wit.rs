@@ -13,6 +13,7 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Func, Instance, Lif
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "the engine makes the values, by their number")]
 pub(crate) enum Level {
     #[component(name = "debug")]
     Debug,

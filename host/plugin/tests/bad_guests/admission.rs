@@ -2,6 +2,7 @@
 
 use crate::guest::{Guest, MANIFEST};
 use ghtrader_plugin::{Finding, HostConfig, Instrument, Limits, ParamValue, Params, PluginHost, pack};
+use wasm_encoder::{Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, InstanceType};
 
 fn host() -> PluginHost {
     PluginHost::new(HostConfig::default()).unwrap()
@@ -47,8 +48,12 @@ fn damage_anywhere_is_an_error_and_no_crash() {
 /// P-27
 #[test]
 fn all_findings_come_at_once() {
-    let wasi = wat::parse_str(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap();
-    check_codes(host().load(&wasi), &["import_undeclared", "manifest_missing", "world_mismatch"]);
+    let (mut types, mut imports) = (ComponentTypeSection::new(), ComponentImportSection::new());
+    types.instance(&InstanceType::new());
+    imports.import("wasi:cli/environment@0.2.0", ComponentTypeRef::Instance(0));
+    let mut wasi = Component::new();
+    wasi.section(&types).section(&imports);
+    check_codes(host().load(&wasi.finish()), &["import_undeclared", "manifest_missing", "world_mismatch"]);
 
     let manifest = MANIFEST
         .replace("\"last_price\"", "\"last_prise\", \"volume\", \"volume\"")
@@ -63,7 +68,9 @@ fn all_findings_come_at_once() {
 
 #[test]
 fn a_module_that_needs_wasi_is_not_packed() {
-    let module = wat::parse_str(r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#);
+    let module = wat::parse_str(
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#,
+    );
     check_codes(pack(&module.unwrap(), MANIFEST), &["module_invalid"]);
     check_codes(pack(b"no wasm", MANIFEST), &["not_a_module"]);
 }
@@ -85,7 +92,7 @@ fn the_world_is_the_manifests() {
     let label = MANIFEST.replace("role = \"feature\"", "role = \"label\"").replace("warmup_rows", "lookahead_rows");
     check_codes(Guest::default().with_manifest(&label), &["world_mismatch"]);
     let later = MANIFEST.replace("0.1.0-next", "9.9.9");
-    check_codes(Guest::default().with_manifest(&later), &["contract_unsupported", "contract_mismatch"]);
+    check_codes(Guest::default().with_manifest(&later), &["contract_unsupported"]);
     let closed = PluginHost::new(HostConfig { dev_channel: false, ..HostConfig::default() }).unwrap();
     check_codes(closed.load(&Guest::default().artefact()), &["contract_unreleased"]);
 }
@@ -159,7 +166,7 @@ fn a_start_that_fails_is_refused() {
 
 #[test]
 fn limits_above_the_hosts_are_refused() {
-    let small = Limits { memory_mib: 8, output_mib: 1, ..Limits::default() };
+    let small = Limits { memory_mib: 8, live_call_cpu_ms: 1, ..Limits::default() };
     let host = PluginHost::new(HostConfig { limits: small, ..HostConfig::default() }).unwrap();
     check_codes(host.load(&Guest::default().artefact()), &["limit_above_host", "limit_above_host"]);
 }

@@ -19,7 +19,7 @@ unit = "CNY"
 
 [limits]
 memory_mib = 16
-live_call_cpu_ms = 50
+live_call_cpu_ms = 5
 block_call_cpu_ms = 200
 output_mib = 1
 "#;
@@ -100,7 +100,8 @@ impl Guest<'_> {
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/next");
         let (package, _) = resolve.push_dir(wit).unwrap();
         let world = resolve.select_world(&[package], Some(self.world)).unwrap();
-        wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+        wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8)
+            .unwrap();
         module
     }
 

@@ -9,6 +9,7 @@ pub(super) const LEVELS: usize = 7;
 /// Chance per row, in 1/2²⁴, that the hidden level hops up, and the same for down: 0.04. Its memory is about 125 rows.
 const HOP: u64 = 671_089;
 
+const LONGEST_WAIT_SLOTS: u32 = 10;
 const HALF_SECOND_NS: i64 = 500_000_000;
 
 /// The mid price as a walk of one tick up or down in a fixed share of rows.
@@ -87,9 +88,10 @@ pub(super) struct RowClock {
 }
 
 impl RowClock {
-    /// About `rows` rows in a day of `slots` half seconds.
+    /// About `rows` rows in a day of `slots` half seconds. Where the rows are enough for it, none waits longer than the
+    /// 5 s beyond which a silence counts as a gap.
     pub(super) fn new(rng: Rng, rows: u64, slots: u64) -> Self {
-        Self { rng, steps: Box::new(Geometric::new(rows.clamp(1, slots), slots)) }
+        Self { rng, steps: Box::new(Geometric::at_most(LONGEST_WAIT_SLOTS, rows.clamp(1, slots), slots)) }
     }
 
     /// Calls `row` with the time of every row of a window, the opening one (start + 0.5 s) and the closing snapshot

@@ -51,6 +51,14 @@ impl Rng {
     }
 }
 
+/// Probability 1 as a whole number.
+const ONE: u64 = 1 << 32;
+
+/// Probability of `k` misses in a row, in 1/2³².
+fn survival(miss: u64, k: u32) -> u64 {
+    (0..k).fold(ONE, |p, _| ((u128::from(p) * u128::from(miss)) >> 32) as u64)
+}
+
 /// Quantiles of the geometric law on 1, 2, …: a uniform index draws from it.
 #[derive(Debug, Clone)]
 pub(super) struct Geometric<const N: usize>([u16; N]);
@@ -58,15 +66,39 @@ pub(super) struct Geometric<const N: usize>([u16; N]);
 impl<const N: usize> Geometric<N> {
     /// With success probability `hits`/`of`, that is with mean `of`/`hits`.
     pub(super) fn new(hits: u64, of: u64) -> Self {
-        let miss = (of.saturating_sub(hits) << 32) / of;
+        Self::from_miss((of.saturating_sub(hits) << 32) / of, 0)
+    }
+
+    /// The law on 1..=`most` with mean `of`/`hits`, if there is one; else the one without an end.
+    pub(super) fn at_most(most: u32, hits: u64, of: u64) -> Self {
+        if 2 * of >= hits * (u64::from(most) + 1) {
+            return Self::new(hits, of);
+        }
+        // The mean grows with the chance to miss, so halving finds it.
+        let (mut low, mut high) = (0u64, ONE - 1);
+        while high - low > 1 {
+            let miss = low.midpoint(high);
+            let end = survival(miss, most);
+            let sum: u64 = (0..most).map(|k| survival(miss, k) - end).sum();
+            if u128::from(sum) * u128::from(hits) < u128::from(ONE - end) * u128::from(of) {
+                low = miss;
+            } else {
+                high = miss;
+            }
+        }
+        Self::from_miss(low, survival(low, most))
+    }
+
+    /// By the chance to miss and the probability mass that is cut off at the end, both in 1/2³².
+    fn from_miss(miss: u64, cut: u64) -> Self {
         let mut table = [1u16; N];
-        let (mut value, mut survival) = (1u16, miss);
+        let (mut value, mut reached) = (1u16, miss);
         for (i, cell) in table.iter_mut().enumerate() {
             // The middle of the i-th of N equal shares of probability, from the top.
-            let left = ((2 * (N - i) as u64 - 1) << 31) / N as u64;
-            while survival > left && value < u16::MAX {
+            let left = cut + (((2 * (N - i) as u64 - 1) * (ONE - cut)) / (2 * N as u64));
+            while reached > left && value < u16::MAX {
                 value += 1;
-                survival = (survival * miss) >> 32;
+                reached = (reached * miss) >> 32;
             }
             *cell = value;
         }
@@ -101,5 +133,17 @@ mod tests {
             let got = sum as f64 / 1024.0;
             assert!((got - mean as f64).abs() < 0.02 * mean as f64, "{mean}: {got}");
         }
+    }
+
+    #[test]
+    fn cut_off_law_keeps_its_mean() {
+        for tenths in [11u64, 20, 46, 54] {
+            let g = Geometric::<4096>::at_most(10, 10, tenths);
+            let draws: Vec<u16> = (0..4096).map(|i| g.draw(i)).collect();
+            let mean = draws.iter().map(|d| f64::from(*d)).sum::<f64>() / 4096.0;
+            assert!((mean - tenths as f64 / 10.0).abs() < 0.02, "{tenths}: {mean}");
+            assert!(draws.iter().all(|d| (1..=10).contains(d)));
+        }
+        assert!((0..4096).any(|i| Geometric::<4096>::at_most(10, 10, 80).draw(i) > 10));
     }
 }

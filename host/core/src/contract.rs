@@ -27,10 +27,16 @@ impl ContractSpec {
         ((ticks - whole).abs() <= GRID_TOLERANCE_TICKS).then_some(whole as i64)
     }
 
-    /// The price of a number of ticks.
+    /// The price of a number of ticks, as near as f64 gets to the decimal number.
     #[inline]
     pub fn ticks_to_price(&self, ticks: i64) -> f64 {
-        ticks as f64 * self.price_tick
+        // A tick such as 0.02 has no exact f64, its inverse 50 has: dividing rounds once, multiplying twice.
+        let inverse = (1.0 / self.price_tick).round();
+        if self.price_tick < 1.0 && 1.0 / inverse == self.price_tick {
+            ticks as f64 / inverse
+        } else {
+            ticks as f64 * self.price_tick
+        }
     }
 }
 

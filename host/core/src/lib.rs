@@ -8,6 +8,7 @@ mod contract;
 mod date;
 mod digest;
 mod holidays;
+mod pack;
 mod problem;
 mod row_hash;
 mod schema;
@@ -23,6 +24,7 @@ pub use contract::{
 };
 pub use date::{DateError, TradingDay, Weekday};
 pub use digest::{Digest, DigestBuilder, DigestError};
+pub use pack::{WordColumn, pack_rows};
 pub use problem::{ErrorClass, Problem};
 pub use row_hash::RowHashAggregate;
 pub use schema::FeatureColumn;

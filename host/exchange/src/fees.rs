@@ -64,7 +64,7 @@ impl FeeTable {
         Self { rows }
     }
 
-    /// Rows for cu, au and ag at rates of the usual size; none is confirmed.
+    /// Rows for the products of SHFE at rates of the usual size; none is confirmed.
     pub fn builtin() -> Self {
         let by_turnover = |rate| FeeRate { rate, per_lot_cny: 0.0 };
         let by_lot = |per_lot_cny| FeeRate { rate: 0.0, per_lot_cny };
@@ -77,7 +77,8 @@ impl FeeTable {
             let key = builtin_key(product)?;
             Some(FeeRow { key, rates: FeeRates { open, close: open, close_today } })
         };
-        Self { rows: rows.into_iter().filter_map(row).collect() }
+        let others = OTHER_PRODUCTS.iter().map(|product| (*product, by_turnover(0.0001), by_turnover(0.0001)));
+        Self { rows: rows.into_iter().chain(others).filter_map(row).collect() }
     }
 
     /// The rows as given.
@@ -119,6 +120,10 @@ impl FeeTable {
 }
 
 /// The key of an unconfirmed built-in row, valid since ever.
+/// Products of SHFE beside cu, au and ag: importable, and runnable at rates of the usual size.
+pub(crate) const OTHER_PRODUCTS: [&str; 15] =
+    ["ad", "al", "ao", "br", "bu", "fu", "hc", "ni", "pb", "rb", "ru", "sn", "sp", "wr", "zn"];
+
 pub(crate) fn builtin_key(product: &str) -> Option<RowKey> {
     Some(RowKey {
         product: Variety::new(ghtrader_core::Exchange::Shfe, product).ok()?,

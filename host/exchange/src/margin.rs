@@ -1,7 +1,7 @@
 //! Dated margin rates and the margin of positions.
 
 use crate::ExchangeError;
-use crate::fees::builtin_key;
+use crate::fees::{OTHER_PRODUCTS, builtin_key};
 use crate::table::{self, RowKey};
 use ghtrader_core::{ContractId, TradingDay};
 
@@ -30,10 +30,11 @@ impl MarginTable {
         Self { rows }
     }
 
-    /// Rows for cu, au and ag at rates of the usual size; none is confirmed.
+    /// Rows for the products of SHFE at rates of the usual size; none is confirmed.
     pub fn builtin() -> Self {
         let row = |(product, rate)| Some(MarginRow { key: builtin_key(product)?, long_rate: rate, short_rate: rate });
-        Self { rows: [("cu", 0.09), ("au", 0.12), ("ag", 0.12)].into_iter().filter_map(row).collect() }
+        let others = OTHER_PRODUCTS.iter().map(|product| (*product, 0.10));
+        Self { rows: [("cu", 0.09), ("au", 0.12), ("ag", 0.12)].into_iter().chain(others).filter_map(row).collect() }
     }
 
     /// The rows as given.

@@ -60,6 +60,21 @@ pub struct PrepareWarnings {
     pub gaps: u64,
 }
 
+impl PrepareWarnings {
+    /// The sums of both.
+    #[must_use]
+    pub fn plus(self, other: &Self) -> Self {
+        Self {
+            volume_unsplit: self.volume_unsplit + other.volume_unsplit,
+            volume_bounded: self.volume_bounded + other.volume_bounded,
+            auction_rows: self.auction_rows + other.auction_rows,
+            closed_rows: self.closed_rows + other.closed_rows,
+            crossed_rows: self.crossed_rows + other.crossed_rows,
+            gaps: self.gaps + other.gaps,
+        }
+    }
+}
+
 /// Levels of one side; prices of the ask side are stored negated, so that on both sides a larger price is a better one.
 #[derive(Debug, Clone, Default)]
 struct SideColumns {

@@ -61,6 +61,20 @@ pub enum PipelineError {
         /// The schedule that governs.
         schedule_hash: String,
     },
+    /// A plugin that makes no columns.
+    #[error("{plugin} is a {role}; columns are made by features and labels")]
+    Role {
+        /// `role/name@version`.
+        plugin: String,
+        /// Its role.
+        role: String,
+    },
+    /// Parameters that the plugin's manifest does not allow.
+    #[error("{}", findings.iter().map(|f| f.what.as_str()).collect::<Vec<_>>().join("; "))]
+    Params {
+        /// All that is wrong.
+        findings: Vec<ghtrader_plugin::Finding>,
+    },
     /// The thread pool could not be started.
     #[error("{workers} workers cannot be started: {why}")]
     Workers {
@@ -101,6 +115,8 @@ impl From<PipelineError> for Problem {
                 what,
                 "build the schedule over all stored days, or use an empty data folder",
             ),
+            PipelineError::Role { .. } => user("wrong_role", what, "give an artefact of a feature or a label"),
+            PipelineError::Params { findings } => ghtrader_plugin::Finding::into_problem(&findings),
             PipelineError::Workers { .. } => {
                 Self::new("no_threads", ErrorClass::Limit, what, "give fewer with --workers")
             }

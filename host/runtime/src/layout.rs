@@ -1,7 +1,7 @@
 //! Which words a strategy's row consists of, and how a block of them is packed.
 
 use crate::RuntimeError;
-use ghtrader_core::{Column, TickView};
+use ghtrader_core::{Column, TickView, WordColumn, pack_rows};
 use std::ops::Range;
 
 /// Named columns of one day beside its tick columns: feature outputs (`feature/mid`) and scores (`score/up@50`).
@@ -52,26 +52,16 @@ impl InputLayout {
 
     /// Replaces `out` by the rows `range`, row-major: f64 by its bits, the time as i64 by its bits.
     pub fn pack(&self, view: &TickView<'_>, columns: &DayColumns, range: Range<usize>, out: &mut Vec<u64>) {
-        let width = self.width();
-        out.clear();
-        out.resize(range.len() * width, 0);
-        if width == 0 {
-            return;
-        }
-        for (place, source) in self.sources.iter().enumerate() {
-            let to = out.iter_mut().skip(place).step_by(width);
-            match source {
-                Source::Tick(Column::Datetime) => {
-                    to.zip(&view.ts_ns[range.clone()]).for_each(|(to, ts)| *to = *ts as u64);
-                }
-                Source::Tick(column) => {
-                    to.zip(&view.float(*column)[range.clone()]).for_each(|(to, v)| *to = v.to_bits());
-                }
-                Source::Made(i) => {
-                    to.zip(&columns.values[*i][range.clone()]).for_each(|(to, v)| *to = v.to_bits());
-                }
-            }
-        }
+        let columns: Vec<WordColumn<'_>> = self
+            .sources
+            .iter()
+            .map(|source| match source {
+                Source::Tick(Column::Datetime) => WordColumn::Times(view.ts_ns),
+                Source::Tick(column) => WordColumn::Floats(view.float(*column)),
+                Source::Made(i) => WordColumn::Floats(&columns.values[*i]),
+            })
+            .collect();
+        pack_rows(&columns, range, out);
     }
 }
 

@@ -149,6 +149,15 @@ impl Settings {
         }
     }
 
+    /// The same settings with one text replaced by the program itself; a key that does not exist is left out.
+    #[must_use]
+    pub fn with_text(mut self, path: &str, text: &str) -> Self {
+        if let Some(setting) = SETTINGS.iter().find(|s| s.key.path == path) {
+            self.put(setting, Value::String(text.to_owned()), Origin::CommandLine);
+        }
+        self
+    }
+
     /// All values by key.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Effective)> {
         self.values.iter().map(|(k, v)| (*k, v))

@@ -71,7 +71,7 @@ fn test(args: &[String]) -> Result<(), Failure> {
     let python = python::setup()?;
     cargo(&["fmt", "--all", "--check"]).run("check the formatting of the host")?;
     let plugins = root().join("plugins");
-    let mut format = cargo(&["fmt", "--all", "--check"]);
+    let mut format = cargo(&["fmt", "--check"]);
     format.dir(&plugins);
     format.run("check the formatting of the plugins")?;
     let mut build = cargo(&["build", "--release", "--workspace", "--bins"]);

@@ -1,0 +1,706 @@
+//! The event loop: rows in, decisions out, orders through the simulated exchange, one account a fill model.
+//!
+//! A strategy runs ahead until it acts, and the exchange must not know of an action before its row. So while orders
+//! work, the exchange first matches ahead to the next row with news; the strategy then runs up to that row; if it acts
+//! earlier, the exchange is put back and matched again up to the action. Both sides are deterministic, so the outcome
+//! is that of row by row, whatever the blocks.
+
+use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};
+use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
+use crate::spec::{Delay, LatencySpec, MarkName, RollPolicy, RollSpec};
+use crate::{BacktestError, record::DayRecord};
+use ghtrader_core::{BorderKind, Column, ContractSpec, SessionWindow, TickView, TradingDay, day_borders};
+use ghtrader_exchange::{MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay};
+use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side, Tif};
+use ghtrader_plugin::AccountView;
+use ghtrader_runtime::{DayColumns, Desk, DeskLimits, ExchangeNews, Intent, OrderIntent, PositionView, StrategyRunner};
+use ghtrader_stats::Rng;
+
+/// One trading day as every strategy and fill model sees it; prepared once, shared read-only.
+pub struct Day<'a> {
+    /// The day.
+    pub trading_day: TradingDay,
+    /// Name of the contract.
+    pub contract: &'a str,
+    /// Price tick and multiplier.
+    pub instrument: &'a ContractSpec,
+    /// The continuous rows of `main_l5`.
+    pub view: TickView<'a>,
+    /// Features and scores of the same rows.
+    pub columns: &'a DayColumns,
+    /// Windows of continuous trading.
+    pub windows: &'a [SessionWindow],
+    /// The same rows as the exchange reads them.
+    pub prepared: &'a PreparedDay,
+    /// Rows before this one are replayed without orders.
+    pub tradable_from: usize,
+    /// Continuous rows of the contract before, where this day follows a roll.
+    pub old_contract: Option<OldContract<'a>>,
+}
+
+/// The contract that was main until the day before.
+pub struct OldContract<'a> {
+    /// Its continuous rows of this day; none if there is no recording.
+    pub view: Option<TickView<'a>>,
+    /// Price tick and multiplier.
+    pub instrument: &'a ContractSpec,
+    /// Its last traded price of the day before, CNY.
+    pub last_price_cny: f64,
+}
+
+/// What all days of a run have in common.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// The fill model and its parameters.
+    pub matching: MatchConfig,
+    /// Delays.
+    pub latency: LatencySpec,
+    /// Limits on orders.
+    pub limits: DeskLimits,
+    /// What happens at a change of contract.
+    pub roll: RollSpec,
+    /// How an open position is valued.
+    pub mark: MarkName,
+    /// Rows a block.
+    pub block_rows: usize,
+    /// Seed of drawn delays.
+    pub seed: u64,
+}
+
+/// Rows that the exchange first matches ahead while orders work; doubled as long as the strategy stays silent.
+const AHEAD_ROWS: usize = 4;
+const NS_PER_US: i64 = 1_000;
+const NS_PER_MINUTE: i64 = 60_000_000_000;
+
+/// One strategy instance on one account under one fill model.
+pub struct Engine {
+    settings: EngineSettings,
+    matching: Matching,
+    checkpoint: Matching,
+    ledger: Ledger,
+    desk: Desk,
+    runner: StrategyRunner,
+    record: Record,
+    rng: Rng,
+    contract: Option<String>,
+    events: Vec<Event>,
+    news: Vec<MatchEvent>,
+    intents: Vec<Intent>,
+    wakes_ns: Vec<i64>,
+    peak_cny: f64,
+    day_equity_cny: f64,
+    next_point_ns: i64,
+    words: Vec<u64>,
+}
+
+/// What changes from row to row while a day is run.
+struct DayRun<'a> {
+    day: &'a Day<'a>,
+    /// Value of a unit of position, row by row.
+    marks_cny: Vec<f64>,
+    /// Host events by row, ascending.
+    borders: Vec<(usize, Event)>,
+    /// First row whose equity has not been looked at.
+    unmarked: usize,
+    fills_before: usize,
+    fees_before_cny: f64,
+}
+
+impl Engine {
+    /// An engine before its first day.
+    pub fn new(settings: EngineSettings, ledger: Ledger, runner: StrategyRunner) -> Self {
+        let matching = Matching::new(settings.matching.clone());
+        let initial_cny = ledger.initial_cny();
+        Self {
+            checkpoint: matching.clone(),
+            matching,
+            ledger,
+            desk: Desk::new(settings.limits, f64::NAN),
+            runner,
+            record: Record::default(),
+            rng: Rng::new(settings.seed),
+            contract: None,
+            events: Vec::new(),
+            news: Vec::new(),
+            intents: Vec::new(),
+            wakes_ns: Vec::new(),
+            peak_cny: initial_cny,
+            day_equity_cny: initial_cny,
+            next_point_ns: i64::MIN,
+            words: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Runs one trading day; days come in order.
+    ///
+    /// # Errors
+    /// A plugin's fault or broken contract, with its row and time; a position over a roll under the policy `ignore`.
+    pub fn run_day(&mut self, day: &Day<'_>) -> Result<(), BacktestError> {
+        let rows = day.view.rows();
+        if rows == 0 || self.record.bust {
+            return Ok(());
+        }
+        self.begin_contract(day)?;
+        self.matching.start_day();
+        let borders = day_borders(day.view.ts_ns, day.windows)
+            .into_iter()
+            .map(|b| match b.kind {
+                BorderKind::Session => (b.row, Event::Boundary(Boundary::Session)),
+                BorderKind::Gap => (b.row, Event::Gap),
+            })
+            .collect();
+        let mut run = DayRun {
+            day,
+            marks_cny: marks(day, self.settings.mark),
+            borders,
+            unmarked: 0,
+            fills_before: self.record.fills.len(),
+            fees_before_cny: self.ledger.fees_cny(),
+        };
+        self.roll_position(&mut run)?;
+        self.matching.advance(day.prepared, 0, 1, &mut self.news);
+        self.take_news(&mut run, 0);
+        let mut start = 0;
+        let mut row = 0;
+        while start < rows {
+            let end = (start + self.settings.block_rows).min(rows);
+            let mut words = std::mem::take(&mut self.words);
+            self.runner.layout().pack(&day.view, day.columns, start..end, &mut words);
+            let loaded = self.runner.load(&words);
+            self.words = words;
+            loaded.map_err(|e| BacktestError::at(e, day.view.ts_ns[start], start))?;
+            row = self.run_block(&mut run, start, row, end)?;
+            start = end;
+        }
+        // What was sent on the last row still meets its book.
+        self.matching.advance(day.prepared, rows, rows, &mut self.news);
+        self.take_news(&mut run, rows);
+        self.end_day(&mut run);
+        Ok(())
+    }
+
+    /// The record after the last day.
+    pub fn finish(mut self) -> Record {
+        let met = self.matching.warnings();
+        for (name, count) in [("unseen", met.unseen), ("beyond_book", met.beyond_book)] {
+            if count > 0 {
+                *self.record.warnings.entry(name).or_default() += count;
+            }
+        }
+        if self.desk.rejected_by_risk() > 0 {
+            self.record.warnings.insert("risk_rejects", self.desk.rejected_by_risk());
+        }
+        self.record
+    }
+
+    /// Runs the rows `row..end` of the block that starts at `start`; every row up to `row` has been matched.
+    fn run_block(&mut self, run: &mut DayRun<'_>, start: usize, mut row: usize, end: usize) -> Result<usize, BacktestError> {
+        let day = run.day;
+        let rows = day.view.rows();
+        let mut ahead = AHEAD_ROWS;
+        while row < end {
+            self.host_events(run, row);
+            let limit = self.next_host_row(run, row).min(end);
+            let busy = !self.matching.is_idle();
+            let mut until = limit;
+            if busy {
+                let window = limit.min(row + ahead);
+                self.checkpoint.clone_from(&self.matching);
+                let next = self.matching.advance(day.prepared, row + 1, (window + 1).min(rows), &mut self.news);
+                until = if self.news.is_empty() { window } else { next - 1 };
+            }
+            let view = self.account_view();
+            let (block_row, block_until) = ((row - start) as u32, (until - start) as u32);
+            let events = std::mem::take(&mut self.events);
+            let result = self.runner.run(block_row, block_until, &view, &events);
+            let (at, actions) = match result {
+                Ok((at, actions)) => (start + at as usize, actions.to_vec()),
+                Err(e) => return Err(BacktestError::at(e, day.view.ts_ns[row], row)),
+            };
+            self.events = events;
+            self.events.clear();
+            if at == until {
+                if !busy && until < rows {
+                    self.matching.advance(day.prepared, until, until + 1, &mut self.news);
+                }
+                self.take_news(run, until);
+                row = until;
+                ahead = (ahead * 2).min(self.settings.block_rows);
+                continue;
+            }
+            if busy {
+                self.news.clear();
+                std::mem::swap(&mut self.matching, &mut self.checkpoint);
+                self.matching.advance(day.prepared, row + 1, at + 1, &mut self.news);
+            }
+            self.mark(run, at + 1);
+            for action in &actions {
+                self.act(run, at, action)?;
+            }
+            if at + 1 < rows {
+                self.matching.advance(day.prepared, at + 1, at + 2, &mut self.news);
+                self.take_news(run, at + 1);
+            }
+            row = at + 1;
+            ahead = AHEAD_ROWS;
+        }
+        Ok(row)
+    }
+
+    /// Adds what the host tells the strategy before it sees `row`.
+    fn host_events(&mut self, run: &DayRun<'_>, row: usize) {
+        let at = run.borders.partition_point(|(r, _)| *r < row);
+        for (_, event) in run.borders[at..].iter().take_while(|(r, _)| *r == row) {
+            self.events.push(*event);
+        }
+        let ts_ns = run.day.view.ts_ns[row];
+        let events = &mut self.events;
+        self.wakes_ns.retain(|wake| {
+            if *wake <= ts_ns {
+                events.push(Event::Woke { ts_ns: *wake });
+            }
+            *wake > ts_ns
+        });
+    }
+
+    /// The first row behind `row` before which the host has something to say; the number of rows if there is none.
+    fn next_host_row(&self, run: &DayRun<'_>, row: usize) -> usize {
+        let ts = run.day.view.ts_ns;
+        let border = run.borders.get(run.borders.partition_point(|(r, _)| *r <= row)).map_or(ts.len(), |(r, _)| *r);
+        let tradable = if row < run.day.tradable_from { run.day.tradable_from } else { ts.len() };
+        let wake = self.wakes_ns.iter().min().map_or(ts.len(), |wake| ts.partition_point(|t| t < wake).max(row + 1));
+        border.min(wake).min(tradable)
+    }
+
+    fn position(&self) -> PositionView {
+        self.ledger.position()
+    }
+
+    fn account_view(&self) -> AccountView {
+        let position = self.position();
+        AccountView {
+            contract: self.desk.contract(),
+            long_lots: position.long_lots,
+            short_lots: position.short_lots,
+            balance_cny: self.ledger.balance_cny(),
+            available_cny: self.ledger.available_cny(),
+            working_orders: self.desk.working_orders() as u32,
+        }
+    }
+
+    /// Carries out one action decided on row `at`.
+    fn act(&mut self, run: &DayRun<'_>, at: usize, action: &Action) -> Result<(), BacktestError> {
+        let day = run.day;
+        if at < day.tradable_from {
+            if let Action::Place(order) = action {
+                self.events.push(Event::Rejected { client_id: order.client_id, reason: RejectReason::MarketClosed });
+            }
+            return Ok(());
+        }
+        let position = self.position();
+        let mut intents = std::mem::take(&mut self.intents);
+        let acted = self.desk.act(action, position, &mut intents, &mut self.events);
+        let ts_ns = day.view.ts_ns[at];
+        for intent in intents.drain(..) {
+            match intent {
+                Intent::Submit(order) => self.submit(run, at, &order),
+                Intent::Cancel { id } => {
+                    let delay = self.settings.latency.cancel.clone();
+                    let arrival_ns = self.arrival_ns(ts_ns, &delay);
+                    self.record.messages_ts_ns.push(arrival_ns);
+                    self.matching.cancel(id, arrival_ns);
+                }
+                Intent::WakeAt { ts_ns } => self.wakes_ns.push(ts_ns),
+            }
+        }
+        self.intents = intents;
+        acted.map_err(|e| BacktestError::at(e, ts_ns, at))
+    }
+
+    fn submit(&mut self, run: &DayRun<'_>, at: usize, order: &OrderIntent) {
+        let day = run.day;
+        let decided_ts_ns = day.view.ts_ns[at];
+        let delay = self.settings.latency.order.clone();
+        let arrival_ns = self.arrival_ns(decided_ts_ns, &delay);
+        let limit_cny = order.limit_ticks.map_or(f64::NAN, |t| day.instrument.ticks_to_price(i64::from(t)));
+        self.record.messages_ts_ns.push(arrival_ns);
+        self.record.orders.push(OrderRecord {
+            id: order.id,
+            contract: self.desk.contract(),
+            trading_day: day.trading_day,
+            decided_ts_ns,
+            arrival_ts_ns: arrival_ns,
+            side: order.side,
+            offset: order.offset,
+            tif: order.tif,
+            post_only: order.post_only,
+            lots: order.lots,
+            limit_cny,
+            decided_mid_cny: mid_cny(&day.view, at),
+            accepted: false,
+            filled_lots: 0,
+            end: OrderEnd::Open,
+            reason: "",
+        });
+        let reference_cny = if limit_cny.is_nan() { run.marks_cny[at] } else { limit_cny };
+        if let Err(reason) = self.ledger.check(order, reference_cny, run.marks_cny[at]) {
+            self.hear(&ExchangeNews::Rejected { id: order.id, reason });
+            return;
+        }
+        self.matching.submit(
+            NewOrder {
+                id: order.id,
+                side: exchange_side(order.side),
+                lots: order.lots,
+                limit_ticks: order.limit_ticks,
+                tif: exchange_tif(order.tif),
+                post_only: order.post_only,
+                offset: exchange_offset(order.offset),
+            },
+            at,
+            arrival_ns,
+        );
+    }
+
+    fn arrival_ns(&mut self, decided_ts_ns: i64, delay: &Delay) -> i64 {
+        let us = match *delay {
+            Delay::Constant { us } => us as i64,
+            Delay::Lognormal { median_us, sigma, max_us } => {
+                let drawn = median_us as f64 * libm::exp(sigma * self.rng.normal());
+                drawn.min(max_us as f64) as i64
+            }
+        };
+        decided_ts_ns + (self.settings.latency.feed_us as i64 + us) * NS_PER_US
+    }
+
+    /// Takes what happened up to row `row`, which the strategy sees next, into account, record and events.
+    fn take_news(&mut self, run: &mut DayRun<'_>, row: usize) {
+        self.mark(run, row);
+        let news = std::mem::take(&mut self.news);
+        for event in &news {
+            match *event {
+                MatchEvent::Accepted { id, .. } => self.hear(&ExchangeNews::Accepted { id }),
+                MatchEvent::Filled { id, side, price_ticks, lots, remaining, maker, row, ts_ns, .. } => {
+                    let price_cny = run.day.instrument.ticks_to_price(i64::from(price_ticks));
+                    self.fill(run, id, wire_side(side), lots, price_cny, maker, row, ts_ns);
+                    self.hear(&ExchangeNews::Filled { id, lots, remaining, price_cny });
+                }
+                MatchEvent::Cancelled { id, remaining, .. } => {
+                    self.record.cancels += 1;
+                    self.hear(&ExchangeNews::Cancelled { id, remaining });
+                }
+                MatchEvent::Rejected { id, reason, .. } => {
+                    self.hear(&ExchangeNews::Rejected { id, reason: wire_reason(reason) });
+                }
+            }
+        }
+        self.news = news;
+        self.news.clear();
+    }
+
+    /// Tells record, ledger, desk and strategy about an order.
+    fn hear(&mut self, news: &ExchangeNews) {
+        let (ExchangeNews::Accepted { id }
+        | ExchangeNews::Filled { id, .. }
+        | ExchangeNews::Cancelled { id, .. }
+        | ExchangeNews::Rejected { id, .. }) = *news;
+        if let Some(order) = self.record.orders.get_mut((id - 1) as usize) {
+            match *news {
+                ExchangeNews::Accepted { .. } => order.accepted = true,
+                ExchangeNews::Filled { lots, remaining, .. } => {
+                    order.accepted = true;
+                    order.filled_lots += lots;
+                    if remaining == 0 {
+                        order.end = OrderEnd::Filled;
+                    }
+                }
+                ExchangeNews::Cancelled { .. } => order.end = OrderEnd::Cancelled,
+                ExchangeNews::Rejected { reason, .. } => {
+                    order.end = OrderEnd::Rejected;
+                    order.reason = reason.name();
+                }
+            }
+            if order.end != OrderEnd::Open {
+                self.ledger.order_ended(id);
+            }
+        }
+        if let Some(event) = self.desk.hear(news) {
+            self.events.push(event);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one fill is these eight facts")]
+    fn fill(
+        &mut self,
+        run: &DayRun<'_>,
+        id: u64,
+        side: Side,
+        lots: u32,
+        price_cny: f64,
+        maker: bool,
+        row: usize,
+        ts_ns: i64,
+    ) {
+        let order = self.record.orders.get((id - 1) as usize);
+        let offset = order.map_or(Offset::Auto, |o| o.offset);
+        let fee_cny = self.ledger.fill(id, &Fill { side, offset, lots, price_cny, ts_ns });
+        let position_lots = self.ledger.position().net_lots();
+        let sign = side.sign() as f64;
+        let tick = run.day.instrument.price_tick;
+        let mid_now = mid_cny(&run.day.view, row);
+        let markout = |rows: usize| {
+            if row + rows < run.day.view.rows() {
+                sign * (mid_cny(&run.day.view, row + rows) - mid_now) / tick
+            } else {
+                f64::NAN
+            }
+        };
+        self.record.fills.push(FillRecord {
+            order_id: id,
+            contract: order.map_or(0, |o| o.contract),
+            trading_day: run.day.trading_day,
+            ts_ns,
+            side,
+            lots,
+            price_cny,
+            fee_cny,
+            maker,
+            position_lots,
+            markout_ticks: MARKOUT_ROWS.map(markout),
+            slippage_ticks: order.map_or(f64::NAN, |o| sign * (price_cny - o.decided_mid_cny) / tick),
+        });
+        self.record.max_abs_position_lots = self.record.max_abs_position_lots.max(position_lots.unsigned_abs());
+        let mark = run.marks_cny.get(row).copied().unwrap_or(price_cny);
+        self.record.equity.push(EquityPoint { ts_ns, equity_cny: self.ledger.equity_cny(mark) });
+    }
+
+    /// Looks at the equity of the rows before `to` under the position held.
+    fn mark(&mut self, run: &mut DayRun<'_>, to: usize) {
+        let rows = run.unmarked..to.min(run.day.view.rows());
+        run.unmarked = rows.end.max(run.unmarked);
+        if rows.is_empty() {
+            return;
+        }
+        let ts = run.day.view.ts_ns;
+        let exposed = self.position() != PositionView::default();
+        let (constant_cny, a_cny) = self.ledger.equity_line();
+        for row in rows {
+            if row > 0 && run.borders.binary_search_by_key(&row, |(r, _)| *r).is_err() {
+                let passed = ts[row] - ts[row - 1];
+                self.record.session_ns += passed;
+                self.record.exposed_ns += if exposed { passed } else { 0 };
+            }
+            let equity_cny = constant_cny + a_cny * run.marks_cny[row];
+            if equity_cny > self.peak_cny {
+                self.peak_cny = equity_cny;
+            }
+            let fall = self.peak_cny - equity_cny;
+            if fall > self.record.max_drawdown_cny {
+                self.record.max_drawdown_cny = fall;
+            }
+            if fall > self.record.max_drawdown_pct * self.peak_cny {
+                self.record.max_drawdown_pct = fall / self.peak_cny;
+            }
+            if ts[row] >= self.next_point_ns {
+                self.record.equity.push(EquityPoint { ts_ns: ts[row], equity_cny });
+                self.next_point_ns = (ts[row].div_euclid(NS_PER_MINUTE) + 1) * NS_PER_MINUTE;
+            }
+            if equity_cny <= 0.0 {
+                self.record.bust = true;
+            }
+        }
+    }
+
+    /// Makes the day's contract the current one.
+    fn begin_contract(&mut self, day: &Day<'_>) -> Result<(), BacktestError> {
+        let tick = day.instrument.price_tick;
+        match &self.contract {
+            None => {
+                self.desk = Desk::new(self.settings.limits, tick);
+                self.ledger.begin_day(day.contract, day.instrument, day.trading_day)?;
+            }
+            Some(contract) if contract == day.contract => {
+                self.events.push(Event::Boundary(Boundary::TradingDay));
+                self.ledger.begin_day(day.contract, day.instrument, day.trading_day)?;
+            }
+            Some(_) => {
+                let contract = self.desk.next_contract(tick);
+                self.events.push(Event::Boundary(Boundary::Roll));
+                self.events.push(Event::ContractChanged { contract });
+            }
+        }
+        Ok(())
+    }
+
+    /// After a change of contract: closes the position in the old one, and opens it in the new one if the policy says so.
+    fn roll_position(&mut self, run: &mut DayRun<'_>) -> Result<(), BacktestError> {
+        let day = run.day;
+        let changed = self.contract.as_deref().is_some_and(|c| c != day.contract);
+        self.contract = Some(day.contract.to_owned());
+        if !changed {
+            return Ok(());
+        }
+        let net = self.position().net_lots();
+        if net != 0 && self.settings.roll.policy == RollPolicy::Ignore {
+            return Err(BacktestError::PositionOverRoll { trading_day: day.trading_day, lots: net });
+        }
+        if net == 0 {
+            return self.ledger.begin_day(day.contract, day.instrument, day.trading_day).map_err(Into::into);
+        }
+        let closing = if net > 0 { Side::Sell } else { Side::Buy };
+        let lots = net.unsigned_abs() as u32;
+        let Some(old) = &day.old_contract else {
+            return Err(BacktestError::PositionOverRoll { trading_day: day.trading_day, lots: net });
+        };
+        let penalty_cny = f64::from(self.settings.roll.penalty_ticks) * old.instrument.price_tick;
+        let book = old.view.as_ref().and_then(|view| first_book(view, closing).map(|row| (view, row)));
+        let legs = match book {
+            Some((view, row)) => (walk(view, row, closing, lots, penalty_cny), view.ts_ns[row]),
+            None => {
+                *self.record.warnings.entry("roll_without_book").or_default() += 1;
+                let worsened = old.last_price_cny + closing.sign() as f64 * penalty_cny;
+                (vec![(worsened, lots)], day.view.ts_ns[0])
+            }
+        };
+        let old_contract = self.desk.contract() - 1;
+        self.host_leg(run, old_contract, closing, &legs.0, legs.1, 0);
+        self.ledger.begin_day(day.contract, day.instrument, day.trading_day)?;
+        if self.settings.roll.policy == RollPolicy::Transfer
+            && let Some(row) = first_book(&day.view, closing.opposite())
+        {
+            let penalty_cny = f64::from(self.settings.roll.penalty_ticks) * day.instrument.price_tick;
+            let legs = walk(&day.view, row, closing.opposite(), lots, penalty_cny);
+            self.host_leg(run, old_contract + 1, closing.opposite(), &legs, day.view.ts_ns[row], row);
+        }
+        Ok(())
+    }
+
+    /// Books an order of the host's own that has filled at `prices` (CNY, lots).
+    fn host_leg(
+        &mut self,
+        run: &DayRun<'_>,
+        contract: u32,
+        side: Side,
+        prices: &[(f64, u32)],
+        ts_ns: i64,
+        row: usize,
+    ) {
+        let id = self.desk.take_id();
+        self.record.messages_ts_ns.push(ts_ns);
+        self.record.orders.push(OrderRecord {
+            id,
+            contract,
+            trading_day: run.day.trading_day,
+            decided_ts_ns: ts_ns,
+            arrival_ts_ns: ts_ns,
+            side,
+            offset: Offset::Auto,
+            tif: Tif::Immediate,
+            post_only: false,
+            lots: prices.iter().map(|(_, lots)| lots).sum(),
+            limit_cny: f64::NAN,
+            decided_mid_cny: f64::NAN,
+            accepted: true,
+            filled_lots: 0,
+            end: OrderEnd::Open,
+            reason: "",
+        });
+        let mut left: u32 = prices.iter().map(|(_, lots)| lots).sum();
+        for (price_cny, lots) in prices {
+            left -= lots;
+            self.fill(run, id, side, *lots, *price_cny, false, row, ts_ns);
+            self.hear(&ExchangeNews::Filled { id, lots: *lots, remaining: left, price_cny: *price_cny });
+        }
+    }
+
+    /// Ends day orders, settles, and closes the day's books.
+    fn end_day(&mut self, run: &mut DayRun<'_>) {
+        let day = run.day;
+        let rows = day.view.rows();
+        let last_ts_ns = day.view.ts_ns[rows - 1];
+        let close_ns = day.windows.last().map_or(last_ts_ns, |w| w.end_ns).max(last_ts_ns);
+        self.matching.expire(rows - 1, close_ns, &mut self.news);
+        self.take_news(run, rows);
+        self.mark(run, rows);
+        let equity_cny = self.ledger.equity_cny(run.marks_cny[rows - 1]);
+        let fills = &self.record.fills[run.fills_before..];
+        self.record.days.push(DayRecord {
+            trading_day: day.trading_day,
+            equity_cny,
+            pnl_cny: equity_cny - self.day_equity_cny,
+            fees_cny: self.ledger.fees_cny() - run.fees_before_cny,
+            fills: fills.len() as u64,
+            lots: fills.iter().map(|f| u64::from(f.lots)).sum(),
+            position_lots: self.ledger.position().net_lots(),
+        });
+        self.record.equity.push(EquityPoint { ts_ns: last_ts_ns, equity_cny });
+        self.day_equity_cny = equity_cny;
+        let average = day.view.float(Column::Average)[rows - 1];
+        let last = run.marks_cny[rows - 1];
+        // SHFE settles at the volume-weighted average price of the day, on the price grid.
+        let on_grid = day.instrument.ticks_to_price((average / day.instrument.price_tick).round() as i64);
+        let settlement_cny = if average.is_nan() { last } else { on_grid };
+        self.ledger.settle(settlement_cny);
+    }
+}
+
+/// Middle of the best quotes, CNY; NaN with a side empty.
+fn mid_cny(view: &TickView<'_>, row: usize) -> f64 {
+    (view.float(Column::bid_price(0))[row] + view.float(Column::ask_price(0))[row]) * 0.5
+}
+
+/// The price at which a position is valued, row by row: the wanted one, else the last known.
+fn marks(day: &Day<'_>, mark: MarkName) -> Vec<f64> {
+    let last = day.view.float(Column::LastPrice);
+    let wanted = |row: usize| {
+        let mid = mid_cny(&day.view, row);
+        match mark {
+            MarkName::Mid if !mid.is_nan() => mid,
+            _ => last[row],
+        }
+    };
+    let mut known = (0..last.len()).map(wanted).find(|p| !p.is_nan()).unwrap_or(0.0);
+    (0..last.len())
+        .map(|row| {
+            let price = wanted(row);
+            if !price.is_nan() {
+                known = price;
+            }
+            known
+        })
+        .collect()
+}
+
+/// The first row at which a market order of this side finds a quote.
+fn first_book(view: &TickView<'_>, side: Side) -> Option<usize> {
+    let column = if side == Side::Buy { Column::ask_price(0) } else { Column::bid_price(0) };
+    view.float(column).iter().position(|p| !p.is_nan())
+}
+
+/// Walks the displayed levels; what they do not hold fills at the last one worsened by `penalty_cny`.
+fn walk(view: &TickView<'_>, row: usize, side: Side, lots: u32, penalty_cny: f64) -> Vec<(f64, u32)> {
+    let mut left = lots;
+    let mut fills = Vec::new();
+    let mut worst = f64::NAN;
+    for level in 0..ghtrader_core::L5_LEVELS {
+        let (price, size) = match side {
+            Side::Buy => (Column::ask_price(level), Column::ask_volume(level)),
+            Side::Sell => (Column::bid_price(level), Column::bid_volume(level)),
+        };
+        let (price, size) = (view.float(price)[row], view.float(size)[row]);
+        if left == 0 || price.is_nan() {
+            break;
+        }
+        worst = price;
+        let take = left.min(size.max(0.0) as u32);
+        if take > 0 {
+            fills.push((price, take));
+            left -= take;
+        }
+    }
+    if left > 0 {
+        fills.push((worst + side.sign() as f64 * penalty_cny, left));
+    }
+    fills
+}

@@ -1,0 +1,171 @@
+//! What a run leaves behind, in order: orders, fills, days. The output digest is a hash over exactly this.
+
+use ghtrader_core::{Digest, DigestBuilder, TradingDay};
+use ghtrader_kernels::wire::{Offset, Side, Tif};
+use serde::Serialize;
+
+/// How an order ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderEnd {
+    /// Still on its way or working when the run ended.
+    Open,
+    /// Filled whole.
+    Filled,
+    /// Cancelled or expired.
+    Cancelled,
+    /// Refused by the exchange.
+    Rejected,
+}
+
+/// One order that a strategy, or the host at a roll, sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderRecord {
+    /// The host's id, unique in a run.
+    pub id: u64,
+    /// Number of the contract, index into the run's contracts.
+    pub contract: u32,
+    /// Trading day of the decision.
+    pub trading_day: TradingDay,
+    /// Exchange time of the row decided on, ns.
+    pub decided_ts_ns: i64,
+    /// When it reached the exchange, ns.
+    pub arrival_ts_ns: i64,
+    /// Direction.
+    pub side: Side,
+    /// As asked for.
+    pub offset: Offset,
+    /// How long it works.
+    pub tif: Tif,
+    /// Refused rather than filled on arrival.
+    pub post_only: bool,
+    /// Size.
+    pub lots: u32,
+    /// Limit, CNY; NaN = market.
+    pub limit_cny: f64,
+    /// Middle of the best quotes at the decision, CNY; NaN with a side empty.
+    pub decided_mid_cny: f64,
+    /// The exchange took it.
+    pub accepted: bool,
+    /// Lots filled so far.
+    pub filled_lots: u32,
+    /// How it ended.
+    pub end: OrderEnd,
+    /// Name of the reason of a refusal; empty otherwise.
+    pub reason: &'static str,
+}
+
+/// One fill.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FillRecord {
+    /// The order's id.
+    pub order_id: u64,
+    /// Number of the contract.
+    pub contract: u32,
+    /// Trading day it is booked on.
+    pub trading_day: TradingDay,
+    /// Exchange time, ns.
+    pub ts_ns: i64,
+    /// Direction.
+    pub side: Side,
+    /// Size.
+    pub lots: u32,
+    /// CNY per quoted unit.
+    pub price_cny: f64,
+    /// All fees of this fill, CNY.
+    pub fee_cny: f64,
+    /// It rested in the book.
+    pub maker: bool,
+    /// Net position behind it, lots.
+    pub position_lots: i64,
+    /// Signed move of the mid price 1, 10, 50 and 200 rows later, in price ticks; NaN behind the day's end.
+    pub markout_ticks: [f64; 4],
+    /// Fill price against the mid at the decision, in ticks, above 0 = worse; NaN if unknown.
+    pub slippage_ticks: f64,
+}
+
+/// Rows behind a fill at which the mid price is looked at again.
+pub const MARKOUT_ROWS: [usize; 4] = [1, 10, 50, 200];
+
+/// One trading day of an account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DayRecord {
+    /// The day.
+    pub trading_day: TradingDay,
+    /// Equity at its end, marked as the specification says, CNY.
+    pub equity_cny: f64,
+    /// Equity less that of the day before, CNY.
+    pub pnl_cny: f64,
+    /// Fees paid on it, CNY.
+    pub fees_cny: f64,
+    /// Fills on it.
+    pub fills: u64,
+    /// Lots filled on it.
+    pub lots: u64,
+    /// Net position at its end, lots.
+    pub position_lots: i64,
+}
+
+/// A point of the equity curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EquityPoint {
+    /// Exchange time, ns.
+    pub ts_ns: i64,
+    /// CNY.
+    pub equity_cny: f64,
+}
+
+/// Everything that one fill model of one run did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Record {
+    /// Orders by id, from 1 without a gap.
+    pub orders: Vec<OrderRecord>,
+    /// Fills in the order they happened.
+    pub fills: Vec<FillRecord>,
+    /// Days in order.
+    pub days: Vec<DayRecord>,
+    /// About one point a minute and one a fill.
+    pub equity: Vec<EquityPoint>,
+    /// Times of orders and cancels sent, ns, ascending.
+    pub messages_ts_ns: Vec<i64>,
+    /// Cancels that took effect.
+    pub cancels: u64,
+    /// Largest fall from a peak over every row, CNY.
+    pub max_drawdown_cny: f64,
+    /// The same as a share of the peak.
+    pub max_drawdown_pct: f64,
+    /// Session time, ns; with a position, ns.
+    pub session_ns: i64,
+    /// Session time with a position, ns.
+    pub exposed_ns: i64,
+    /// Largest net position, either side.
+    pub max_abs_position_lots: u64,
+    /// Warnings by name, in the order of the names.
+    pub warnings: std::collections::BTreeMap<&'static str, u64>,
+    /// Equity fell to 0 or below; the account was closed.
+    pub bust: bool,
+}
+
+impl Record {
+    /// Digest over the ordered orders, fills and daily equity.
+    pub fn output_digest(&self) -> Digest {
+        let mut b = DigestBuilder::new("ghtrader backtest output 1");
+        b.int(self.orders.len() as i64);
+        for o in &self.orders {
+            b.int(o.id.cast_signed()).int(i64::from(o.contract)).int(o.decided_ts_ns).int(o.arrival_ts_ns);
+            b.int(o.side as i64).int(o.offset as i64).int(o.tif as i64).int(i64::from(o.post_only));
+            b.int(i64::from(o.lots)).float(o.limit_cny).int(i64::from(o.accepted)).int(i64::from(o.filled_lots));
+            b.int(o.end as i64).text(o.reason);
+        }
+        b.int(self.fills.len() as i64);
+        for f in &self.fills {
+            b.int(f.order_id.cast_signed()).int(f.ts_ns).int(f.side as i64).int(i64::from(f.lots));
+            b.float(f.price_cny).float(f.fee_cny).int(i64::from(f.maker)).int(f.position_lots);
+        }
+        b.int(self.days.len() as i64);
+        for d in &self.days {
+            b.int(i64::from(d.trading_day.days())).float(d.equity_cny);
+        }
+        b.finish()
+    }
+}

@@ -1,0 +1,146 @@
+//! `report.json`: a result with everything that it depends on.
+
+use crate::record::Record;
+use crate::run::{DayData, RunResult};
+use crate::spec::RunSpec;
+use ghtrader_core::Problem;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Version of the document's form.
+const SCHEMA_VERSION: u32 = 1;
+
+/// A component as it was loaded.
+#[derive(Debug, Clone, Serialize)]
+pub struct ComponentRecord {
+    /// `role/name`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the artefact.
+    pub digest: String,
+    /// Every parameter, defaults included.
+    pub params: Value,
+}
+
+/// What a report says beside the result itself.
+#[derive(Debug, Clone, Default)]
+pub struct ReportContext {
+    /// Feature plugins, in order.
+    pub features: Vec<ComponentRecord>,
+    /// The model's digests by the first day they score; null if there is none.
+    pub model: Value,
+    /// The strategy plugin.
+    pub strategy: Option<ComponentRecord>,
+    /// Hash of the main schedule.
+    pub schedule_hash: String,
+    /// Warnings about the data.
+    pub data_warnings: Vec<String>,
+    /// Remarks for the reader.
+    pub notes: Vec<String>,
+}
+
+/// The whole document, without timing: equal results give equal bytes.
+///
+/// # Errors
+/// Never on a result of this room; a figure that JSON cannot hold would be an internal error.
+pub fn report_json(
+    spec: &RunSpec,
+    days: &[DayData],
+    result: &RunResult,
+    context: &ReportContext,
+) -> Result<Value, Problem> {
+    let mut models = Map::new();
+    for (name, record, metrics) in &result.models {
+        let mut body = value(metrics)?;
+        if let Value::Object(body) = &mut body {
+            body.insert("output_digest".to_owned(), json!(record.output_digest()));
+            body.insert("params".to_owned(), json!({ "central_power": spec.fills.central_power }));
+            body.insert("equity_daily".to_owned(), value(&record.days)?);
+        }
+        models.insert(name.as_str().to_owned(), body);
+    }
+    let mut notes = context.notes.clone();
+    if !result.fees_confirmed {
+        notes.push("fees and margins are built-in rows without a checked source: no gate accepts this result".to_owned());
+    }
+    if result.models.iter().any(|(name, ..)| name.as_str() == "central") {
+        notes.push("central_power is a guess until it is fitted on own live fills".to_owned());
+    }
+    let warnings = json!({
+        "volume_unsplit": result.prepared.volume_unsplit,
+        "volume_bounded": result.prepared.volume_bounded,
+        "auction_rows": result.prepared.auction_rows,
+        "crossed_rows": result.prepared.crossed_rows,
+        "gaps": result.prepared.gaps,
+        "data": context.data_warnings,
+    });
+    Ok(json!({
+        "schema_version": SCHEMA_VERSION,
+        "result_digest": result.result_digest,
+        "output_digest": result.output_digest,
+        "engine": { "version": env!("CARGO_PKG_VERSION"), "target": std::env::consts::ARCH },
+        "spec": value(spec)?,
+        "lineup": {
+            "features": value(&context.features)?,
+            "model": context.model,
+            "strategy": value(&context.strategy)?,
+        },
+        "data": {
+            "manifest_digests": days.iter().map(|d| d.digest.to_string()).collect::<Vec<_>>(),
+            "days": days.iter().map(|d| d.trading_day).collect::<Vec<_>>(),
+            "contracts": result.contracts,
+            "rows": result.rows,
+            "warnings": warnings,
+        },
+        "tables": { "schedule": context.schedule_hash, "confirmed": result.fees_confirmed },
+        "bracket": bracket(result),
+        "fill_models": models,
+        "notes": notes,
+    }))
+}
+
+/// [low, central, high] of the three named models; null where one of them did not run.
+fn bracket(result: &RunResult) -> Value {
+    let of = |name: &str| result.models.iter().find(|(n, ..)| n.as_str() == name).map(|(_, _, m)| m);
+    let (Some(low), Some(central), Some(high)) = (of("pessimistic"), of("central"), of("optimistic")) else {
+        return Value::Null;
+    };
+    json!({
+        "pnl_cny": [low.pnl_cny, central.pnl_cny, high.pnl_cny],
+        "sharpe": [low.sharpe, central.sharpe, high.sharpe],
+    })
+}
+
+fn value<T: Serialize>(part: &T) -> Result<Value, Problem> {
+    serde_json::to_value(part).map_err(|e| {
+        Problem::new("not_json", ghtrader_core::ErrorClass::Internal, format!("a result is no JSON: {e}"), "report this")
+    })
+}
+
+/// One line a trading day and fill model: `trading_day,model,equity_cny,pnl_cny,fees_cny,fills,lots,position_lots`.
+pub fn equity_daily_csv(result: &RunResult) -> String {
+    let mut text = String::from("trading_day,model,equity_cny,pnl_cny,fees_cny,fills,lots,position_lots\n");
+    for (name, record, _) in &result.models {
+        for d in &record.days {
+            let (day, model) = (d.trading_day, name.as_str());
+            let (equity, pnl, fees) = (d.equity_cny, d.pnl_cny, d.fees_cny);
+            text.push_str(&format!("{day},{model},{equity},{pnl},{fees},{},{},{}\n", d.fills, d.lots, d.position_lots));
+        }
+    }
+    text
+}
+
+/// Every fill of a model: `order_id,contract,trading_day,ts_ns,side,lots,price_cny,fee_cny,maker,position_lots`.
+pub fn fills_csv(record: &Record, contracts: &[String]) -> String {
+    let mut text = String::from("order_id,contract,trading_day,ts_ns,side,lots,price_cny,fee_cny,maker,position_lots\n");
+    for f in &record.fills {
+        let contract = contracts.get(f.contract as usize).map_or("", String::as_str);
+        let side = if f.side == ghtrader_kernels::wire::Side::Buy { "buy" } else { "sell" };
+        text.push_str(&format!(
+            "{},{contract},{},{},{side},{},{},{},{},{}\n",
+            f.order_id, f.trading_day, f.ts_ns, f.lots, f.price_cny, f.fee_cny, f.maker, f.position_lots
+        ));
+    }
+    text
+}

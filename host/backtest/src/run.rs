@@ -1,0 +1,243 @@
+//! One run: days prepared once, then every fill model over all of them.
+
+use crate::account::Ledger;
+use crate::engine::{Day, Engine, EngineSettings, OldContract};
+use crate::metrics::{MetricContext, ModelMetrics, compute_metrics};
+use crate::record::Record;
+use crate::spec::{BeyondBookName, FillModelName, RunSpec, TakerBookName};
+use crate::{BacktestError, spec::CloseFirstName};
+use ghtrader_core::{ContractSpec, Digest, DigestBuilder, SessionWindow, TradingDay, Variety};
+use ghtrader_exchange::{BeyondBook, MatchConfig, PrepareSpec, PrepareWarnings, PreparedDay, TakerBook};
+use ghtrader_plugin::StrategyInstance;
+use ghtrader_runtime::{DayColumns, DeskLimits, StrategyRunner};
+use ghtrader_store::TickDay;
+use rayon::prelude::*;
+
+/// Rises whenever a change of this code changes a result.
+const ENGINE_VERSION: &str = "1";
+
+/// One trading day as it comes from the store.
+pub struct DayData {
+    /// The day.
+    pub trading_day: TradingDay,
+    /// Name of the contract, such as `SHFE.cu2602`.
+    pub contract: String,
+    /// Price tick and multiplier on that day.
+    pub instrument: ContractSpec,
+    /// Volume and amount are counted on both sides.
+    pub double_sided: bool,
+    /// The continuous rows.
+    pub ticks: TickDay,
+    /// Digest of the rows.
+    pub digest: Digest,
+    /// Features and scores of the same rows.
+    pub columns: DayColumns,
+    /// Windows of continuous trading.
+    pub windows: Vec<SessionWindow>,
+    /// Starts of the windows that a call auction precedes, ns.
+    pub auction_starts_ns: Vec<i64>,
+    /// Rows before this one are replayed without orders.
+    pub tradable_from: usize,
+    /// The contract before, where this day follows a roll.
+    pub old: Option<OldDay>,
+}
+
+/// The contract that was main until the day before.
+pub struct OldDay {
+    /// Its rows of this day; none if there is no recording.
+    pub ticks: Option<TickDay>,
+    /// Price tick and multiplier.
+    pub instrument: ContractSpec,
+    /// Its last traded price of the day before, CNY.
+    pub last_price_cny: f64,
+}
+
+/// What a result depends on beside its days and specification.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// Component digests and resolved parameters, in the order features, strategy.
+    pub components: Vec<(Digest, String)>,
+    /// Digests of the models that scored.
+    pub models: Vec<Digest>,
+    /// Hash of the main schedule.
+    pub schedule_hash: String,
+}
+
+/// What came out.
+pub struct RunResult {
+    /// Digest of everything that decides the result.
+    pub result_digest: Digest,
+    /// Digest over the outputs of all models, in the order of the specification.
+    pub output_digest: Digest,
+    /// One record and its figures a model.
+    pub models: Vec<(FillModelName, Record, ModelMetrics)>,
+    /// Names of the contracts in the order they were main.
+    pub contracts: Vec<String>,
+    /// Rows replayed.
+    pub rows: u64,
+    /// What was met while preparing the days.
+    pub prepared: PrepareWarnings,
+    /// The fee and margin rows used were checked against the exchange's own tables.
+    pub fees_confirmed: bool,
+}
+
+/// The digest of everything that decides a result.
+pub fn result_digest(spec: &RunSpec, days: &[DayData], identity: &Identity, tables: &Digest) -> Digest {
+    let mut b = DigestBuilder::new("ghtrader backtest result 1");
+    b.text(ENGINE_VERSION);
+    for (digest, params) in &identity.components {
+        b.digest(digest).text(params);
+    }
+    for model in &identity.models {
+        b.digest(model);
+    }
+    b.text(&identity.schedule_hash).digest(tables);
+    for day in days {
+        b.digest(&day.digest).text(&day.contract).int(i64::from(day.trading_day.days()));
+        b.float(day.instrument.multiplier).float(day.instrument.price_tick).int(day.tradable_from as i64);
+        for w in &day.windows {
+            b.int(w.start_ns).int(w.end_ns);
+        }
+    }
+    // The name and where things lie are no part of a result.
+    let mut plain = spec.clone();
+    plain.name.clear();
+    plain.lineup.strategy.plugin.clear();
+    plain.lineup.features.iter_mut().for_each(|f| f.plugin.clear());
+    plain.lineup.model = None;
+    b.text(&toml::to_string(&plain).unwrap_or_default());
+    b.finish()
+}
+
+/// Replays the days through a strategy under every fill model of the specification, on all cores.
+///
+/// `make_strategy` gives a fresh instance for the first day's instrument; it is called once a model.
+///
+/// # Errors
+/// The first fault by the order of the models; see [`BacktestError`].
+pub fn run(
+    spec: &RunSpec,
+    variety: &Variety,
+    days: &[DayData],
+    identity: &Identity,
+    make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
+    block_rows: usize,
+) -> Result<RunResult, BacktestError> {
+    let text = |day: Option<TradingDay>| day.map_or_else(|| "the first".to_owned(), |d| d.to_string());
+    if days.is_empty() {
+        return Err(BacktestError::NoDays { from: text(spec.from), to: text(spec.to), what: spec.data.clone() });
+    }
+    let prepared: Vec<PreparedDay> = days.par_iter().map(prepare).collect::<Result<_, _>>()?;
+    let tables = Ledger::new(spec, variety)?;
+    let one = |name: &FillModelName| -> Result<_, BacktestError> {
+        let instance = make_strategy()?;
+        let made = &days[0].columns.names;
+        let runner = StrategyRunner::new(instance, made)?;
+        let mut engine = Engine::new(settings(spec, *name, block_rows), Ledger::new(spec, variety)?, runner);
+        for (day, prepared) in days.iter().zip(&prepared) {
+            engine.run_day(&Day {
+                trading_day: day.trading_day,
+                contract: &day.contract,
+                instrument: &day.instrument,
+                view: day.ticks.view(),
+                columns: &day.columns,
+                windows: &day.windows,
+                prepared,
+                tradable_from: day.tradable_from,
+                old_contract: day.old.as_ref().map(|old| OldContract {
+                    view: old.ticks.as_ref().map(TickDay::view),
+                    instrument: &old.instrument,
+                    last_price_cny: old.last_price_cny,
+                }),
+            })?;
+        }
+        Ok((*name, engine.finish()))
+    };
+    let records: Vec<(FillModelName, Record)> = spec.fills.models.par_iter().map(one).collect::<Result<_, _>>()?;
+    let (contracts, multipliers) = contracts(days);
+    let context = MetricContext {
+        initial_cny: spec.account.initial_cny,
+        annual_days: f64::from(spec.metrics.annual_days),
+        multiplier: &multipliers,
+        contracts: &contracts,
+    };
+    let mut output = DigestBuilder::new("ghtrader backtest outputs 1");
+    for (name, record) in &records {
+        output.text(name.as_str()).digest(&record.output_digest());
+    }
+    let models = records
+        .into_iter()
+        .map(|(name, record)| {
+            let metrics = compute_metrics(&record, &context);
+            (name, record, metrics)
+        })
+        .collect();
+    Ok(RunResult {
+        result_digest: result_digest(spec, days, identity, &tables.digest()),
+        output_digest: output.finish(),
+        models,
+        rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
+        prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.warnings())),
+        fees_confirmed: tables.confirmed(),
+        contracts,
+    })
+}
+
+fn prepare(day: &DayData) -> Result<PreparedDay, BacktestError> {
+    let spec = PrepareSpec {
+        price_tick: day.instrument.price_tick,
+        multiplier: day.instrument.multiplier,
+        double_sided: day.double_sided,
+        windows: day.windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
+        auction_starts_ns: day.auction_starts_ns.clone(),
+    };
+    Ok(PreparedDay::prepare(&day.ticks.view(), &spec)?)
+}
+
+/// Contracts in the order they were main, each with its multiplier.
+fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>) {
+    let mut names: Vec<String> = Vec::new();
+    let mut multipliers = Vec::new();
+    for day in days {
+        if names.last() != Some(&day.contract) {
+            names.push(day.contract.clone());
+            multipliers.push(day.instrument.multiplier);
+        }
+    }
+    (names, multipliers)
+}
+
+fn settings(spec: &RunSpec, model: FillModelName, block_rows: usize) -> EngineSettings {
+    EngineSettings {
+        matching: MatchConfig {
+            model: model.model(),
+            central_power: spec.fills.central_power,
+            taker_book: match spec.fills.taker_book {
+                TakerBookName::K => TakerBook::K,
+                TakerBookName::KPlus1 => TakerBook::KPlusOne,
+            },
+            beyond_book: match spec.fills.beyond_book {
+                BeyondBookName::Reject => BeyondBook::Reject,
+                BeyondBookName::Penalty => BeyondBook::Penalty { ticks: spec.fills.beyond_book_penalty_ticks },
+            },
+        },
+        latency: spec.latency.clone(),
+        limits: DeskLimits {
+            max_abs_position_lots: spec.risk.max_abs_position,
+            max_order_lots: spec.risk.max_order_lots,
+        },
+        roll: spec.roll.clone(),
+        mark: spec.account.mark,
+        block_rows,
+        seed: spec.seed,
+    }
+}
+
+/// Which lots an automatic close takes first, in the exchange's own type.
+pub(crate) fn close_first(name: CloseFirstName) -> ghtrader_exchange::CloseFirst {
+    match name {
+        CloseFirstName::Today => ghtrader_exchange::CloseFirst::Today,
+        CloseFirstName::Yesterday => ghtrader_exchange::CloseFirst::Yesterday,
+        CloseFirstName::Cheapest => ghtrader_exchange::CloseFirst::Cheapest,
+    }
+}

@@ -1,0 +1,527 @@
+//! The specification of a run: what a person writes in TOML, checked as a whole.
+
+use ghtrader_core::{ErrorClass, Problem, TradingDay};
+use ghtrader_exchange::FillModel;
+use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const MODELS: &[&str] = &["pessimistic", "central", "optimistic", "cross_only", "touch"];
+const US: Kind = Kind::Integer { min: 0, max: 10_000_000 };
+
+const KEYS: &[Key] = &[
+    Key::required("version", Kind::Integer { min: 1, max: 1 }),
+    Key::required("name", Kind::Text),
+    Key::required("variety", Kind::Text),
+    Key::optional("data", Kind::Word(&["main_l5"])),
+    Key::optional("from", Kind::Text),
+    Key::optional("to", Kind::Text),
+    Key::optional("seed", Kind::Integer { min: 0, max: i64::MAX }),
+    Key::optional(
+        "lineup.features",
+        Kind::Tables(&[Key::required("plugin", Kind::Text), Key::optional("params", Kind::Open)]),
+    ),
+    Key::optional("lineup.model.artifact", Kind::Text),
+    Key::required("lineup.strategy.plugin", Kind::Text),
+    Key::optional("lineup.strategy.params", Kind::Open),
+    Key::optional("fills.models", Kind::Words(MODELS)),
+    Key::optional("fills.central_power", Kind::Number { min: 0.1, max: 20.0 }),
+    Key::optional("fills.taker_book", Kind::Word(&["k", "k_plus_1"])),
+    Key::optional("fills.beyond_book", Kind::Word(&["reject", "penalty"])),
+    Key::optional("fills.beyond_book_penalty_ticks", Kind::Integer { min: 0, max: 1_000 }),
+    Key::optional("latency.feed_us", US),
+    Key::optional("latency.order", Kind::Open),
+    Key::optional("latency.cancel", Kind::Open),
+    Key::optional("fees.broker_markup", Kind::Number { min: 1.0, max: 100.0 }),
+    Key::optional("fees.free", Kind::Flag),
+    Key::optional("margin.broker_add", Kind::Number { min: 0.0, max: 1.0 }),
+    Key::optional("margin.large_side", Kind::Flag),
+    Key::optional("account.initial_cny", Kind::Number { min: 1.0, max: 1e12 }),
+    Key::optional("account.mark", Kind::Word(&["last", "mid"])),
+    Key::optional("account.close_first", Kind::Word(&["today", "yesterday", "cheapest"])),
+    Key::optional("risk.max_abs_position", Kind::Integer { min: 0, max: 100_000 }),
+    Key::optional("risk.max_order_lots", Kind::Integer { min: 0, max: 100_000 }),
+    Key::optional("roll.policy", Kind::Word(&["transfer", "flatten", "ignore"])),
+    Key::optional("roll.penalty_ticks", Kind::Integer { min: 0, max: 1_000 }),
+    Key::optional("metrics.annual_days", Kind::Integer { min: 200, max: 366 }),
+];
+
+/// A run as specified; every default is filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// Version of this form.
+    pub version: u32,
+    /// A name for people.
+    pub name: String,
+    /// Product, such as `cu`.
+    pub variety: String,
+    /// Data set; `main_l5`.
+    #[serde(default = "main_l5")]
+    pub data: String,
+    /// First trading day; the first there is if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<TradingDay>,
+    /// Last trading day; the last there is if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<TradingDay>,
+    /// Seed of whatever a run draws.
+    #[serde(default)]
+    pub seed: u64,
+    /// Features, model, strategy.
+    pub lineup: LineupSpec,
+    /// How orders fill.
+    #[serde(default)]
+    pub fills: FillSpec,
+    /// Delays.
+    #[serde(default)]
+    pub latency: LatencySpec,
+    /// What the exchange and the broker charge.
+    #[serde(default)]
+    pub fees: FeeSpec,
+    /// What is held against a position.
+    #[serde(default)]
+    pub margin: MarginSpec,
+    /// Money and marks.
+    #[serde(default)]
+    pub account: AccountSpec,
+    /// Limits on orders.
+    #[serde(default)]
+    pub risk: RiskSpec,
+    /// What happens to a position when the main contract changes.
+    #[serde(default)]
+    pub roll: RollSpec,
+    /// How results are expressed.
+    #[serde(default)]
+    pub metrics: MetricSpec,
+}
+
+fn main_l5() -> String {
+    "main_l5".to_owned()
+}
+
+/// What decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LineupSpec {
+    /// Feature plugins, in order.
+    #[serde(default)]
+    pub features: Vec<PluginSpec>,
+    /// The model whose scores the strategy may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelSpec>,
+    /// The strategy plugin.
+    pub strategy: PluginSpec,
+}
+
+/// A plugin and its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginSpec {
+    /// Path of the artefact.
+    pub plugin: String,
+    /// Values of its parameters; the manifest's defaults hold for the others.
+    #[serde(default)]
+    pub params: BTreeMap<String, toml::Value>,
+}
+
+/// A trained model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// Path of its folder.
+    pub artifact: String,
+}
+
+/// How orders fill.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FillSpec {
+    /// Fill models, side by side in one pass.
+    pub models: Vec<FillModelName>,
+    /// Power of the central model's queue probability; a guess until fitted on own live fills.
+    pub central_power: f64,
+    /// Which book a taker walks when it arrives between two snapshots.
+    pub taker_book: TakerBookName,
+    /// What happens to a taker larger than the five levels.
+    pub beyond_book: BeyondBookName,
+    /// Ticks by which a penalty worsens the last displayed price.
+    pub beyond_book_penalty_ticks: u32,
+}
+
+/// A [`FillModel`] by its name in files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are those of the fill models")]
+pub enum FillModelName {
+    Pessimistic,
+    Central,
+    Optimistic,
+    CrossOnly,
+    Touch,
+}
+
+impl FillModelName {
+    /// The exchange's own type.
+    pub fn model(self) -> FillModel {
+        match self {
+            Self::Pessimistic => FillModel::Pessimistic,
+            Self::Central => FillModel::Central,
+            Self::Optimistic => FillModel::Optimistic,
+            Self::CrossOnly => FillModel::CrossOnly,
+            Self::Touch => FillModel::Touch,
+        }
+    }
+
+    /// The name in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pessimistic => "pessimistic",
+            Self::Central => "central",
+            Self::Optimistic => "optimistic",
+            Self::CrossOnly => "cross_only",
+            Self::Touch => "touch",
+        }
+    }
+}
+
+/// Which book a taker walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakerBookName {
+    /// The one the decision was made on.
+    K,
+    /// The next one.
+    KPlus1,
+}
+
+/// What happens beyond the displayed levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BeyondBookName {
+    /// The rest is rejected.
+    Reject,
+    /// The rest fills at a worsened price.
+    Penalty,
+}
+
+impl Default for FillSpec {
+    fn default() -> Self {
+        Self {
+            models: vec![FillModelName::Pessimistic, FillModelName::Central, FillModelName::Optimistic],
+            central_power: 3.0,
+            taker_book: TakerBookName::KPlus1,
+            beyond_book: BeyondBookName::Reject,
+            beyond_book_penalty_ticks: 2,
+        }
+    }
+}
+
+/// Delays between exchange and strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LatencySpec {
+    /// From the exchange's stamp until the strategy sees the row, in microseconds.
+    pub feed_us: u64,
+    /// From the decision until an order reaches the exchange.
+    pub order: Delay,
+    /// From the decision until a cancel reaches the exchange.
+    pub cancel: Delay,
+}
+
+impl Default for LatencySpec {
+    fn default() -> Self {
+        Self { feed_us: 2_000, order: Delay::Constant { us: 5_000 }, cancel: Delay::Constant { us: 5_000 } }
+    }
+}
+
+/// A delay, the same for every message or drawn for each by the run's seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Delay {
+    /// Always the same.
+    Constant {
+        /// Microseconds.
+        us: u64,
+    },
+    /// exp(ln(median) + sigma·z), z standard normal, cut at `max_us`.
+    Lognormal {
+        /// Microseconds.
+        median_us: u64,
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+        /// Microseconds.
+        max_us: u64,
+    },
+}
+
+impl Delay {
+    /// Longest delay that a specification may ask for, in microseconds.
+    const MAX_US: u64 = 10_000_000;
+
+    fn finding(&self, key: &str) -> Option<Finding> {
+        let bad = match self {
+            Self::Constant { us } => *us > Self::MAX_US,
+            Self::Lognormal { median_us, sigma, max_us } => {
+                *median_us == 0 || *max_us > Self::MAX_US || median_us > max_us || !(0.0..=3.0).contains(sigma)
+            }
+        };
+        bad.then(|| Finding {
+            key: key.to_owned(),
+            value: format!("{self:?}"),
+            what: format!("needs us ≤ {0}, 0 < median_us ≤ max_us ≤ {0}, sigma in [0, 3]", Self::MAX_US),
+        })
+    }
+}
+
+/// What the exchange and the broker charge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeeSpec {
+    /// Factor on the exchange's fees.
+    pub broker_markup: f64,
+    /// Nothing is charged: for comparison with other engines only.
+    pub free: bool,
+}
+
+impl Default for FeeSpec {
+    fn default() -> Self {
+        Self { broker_markup: 1.0, free: false }
+    }
+}
+
+/// What is held against a position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MarginSpec {
+    /// Added to the exchange's rate.
+    pub broker_add: f64,
+    /// The larger of a product's long and short counts.
+    pub large_side: bool,
+}
+
+impl Default for MarginSpec {
+    fn default() -> Self {
+        Self { broker_add: 0.0, large_side: true }
+    }
+}
+
+/// Money and marks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccountSpec {
+    /// Money at the start.
+    pub initial_cny: f64,
+    /// Price at which an open position is valued.
+    pub mark: MarkName,
+    /// Which lots an automatic close takes first.
+    pub close_first: CloseFirstName,
+}
+
+/// Price at which an open position is valued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkName {
+    /// The last traded price.
+    Last,
+    /// The middle of the best quotes.
+    Mid,
+}
+
+/// Which lots an automatic close takes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum CloseFirstName {
+    Today,
+    Yesterday,
+    Cheapest,
+}
+
+impl Default for AccountSpec {
+    fn default() -> Self {
+        Self { initial_cny: 1_000_000.0, mark: MarkName::Last, close_first: CloseFirstName::Today }
+    }
+}
+
+/// Limits on orders; 0 is a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RiskSpec {
+    /// Largest position, long or short.
+    pub max_abs_position: u32,
+    /// Largest single order.
+    pub max_order_lots: u32,
+}
+
+impl Default for RiskSpec {
+    fn default() -> Self {
+        Self { max_abs_position: 10, max_order_lots: 10 }
+    }
+}
+
+/// What happens to a position when the main contract changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RollSpec {
+    /// The rule.
+    pub policy: RollPolicy,
+    /// Ticks by which the last price is worsened where the old contract has no book any more.
+    pub penalty_ticks: u32,
+}
+
+/// What happens to a position when the main contract changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollPolicy {
+    /// Closed in the old contract and opened again in the new one.
+    Transfer,
+    /// Closed in the old contract.
+    Flatten,
+    /// A position over a roll ends the run.
+    Ignore,
+}
+
+impl Default for RollSpec {
+    fn default() -> Self {
+        Self { policy: RollPolicy::Transfer, penalty_ticks: 5 }
+    }
+}
+
+/// How results are expressed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricSpec {
+    /// Trading days a year.
+    pub annual_days: u32,
+}
+
+impl Default for MetricSpec {
+    fn default() -> Self {
+        Self { annual_days: 252 }
+    }
+}
+
+impl RunSpec {
+    /// A run of one strategy on all days there are, with every default.
+    pub fn of_strategy(name: &str, variety: &str, strategy: PluginSpec) -> Self {
+        Self {
+            version: 1,
+            name: name.to_owned(),
+            variety: variety.to_owned(),
+            data: main_l5(),
+            from: None,
+            to: None,
+            seed: 0,
+            lineup: LineupSpec { features: Vec::new(), model: None, strategy },
+            fills: FillSpec::default(),
+            latency: LatencySpec::default(),
+            fees: FeeSpec::default(),
+            margin: MarginSpec::default(),
+            account: AccountSpec::default(),
+            risk: RiskSpec::default(),
+            roll: RollSpec::default(),
+            metrics: MetricSpec::default(),
+        }
+    }
+
+    /// Reads a specification; `file` names it in messages, `overrides` (`key=value`) win over what stands in it.
+    ///
+    /// # Errors
+    /// Code `bad_spec` with every finding at once.
+    pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Self, Problem> {
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            Problem::new("bad_toml", ErrorClass::User, format!("{file} is no TOML: {}", e.message()), "mend the line named")
+        })?;
+        for item in overrides {
+            set(&mut table, item)?;
+        }
+        let mut findings = check(&table, KEYS);
+        for key in ["from", "to"] {
+            if let Some(text) = table.get(key).and_then(toml::Value::as_str)
+                && let Err(e) = text.parse::<TradingDay>()
+            {
+                findings.push(Finding { key: key.to_owned(), value: text.to_owned(), what: e.to_string() });
+            }
+        }
+        if table.get("fills").and_then(|f| f.get("models")).and_then(|m| m.as_array()).is_some_and(Vec::is_empty) {
+            findings.push(Finding {
+                key: "fills.models".to_owned(),
+                value: "[]".to_owned(),
+                what: format!("needs at least one of {}", MODELS.join(", ")),
+            });
+        }
+        if !findings.is_empty() {
+            return Err(findings_problem("bad_spec", file, &findings));
+        }
+        let spec: Self = table.try_into().map_err(|e: toml::de::Error| {
+            Problem::new("bad_spec", ErrorClass::User, format!("{file}: {}", e.message()), "mend the key named")
+        })?;
+        let delays = [("latency.order", &spec.latency.order), ("latency.cancel", &spec.latency.cancel)];
+        let findings: Vec<Finding> = delays.iter().filter_map(|(key, delay)| delay.finding(key)).collect();
+        if !findings.is_empty() {
+            return Err(findings_problem("bad_spec", file, &findings));
+        }
+        if let (Some(from), Some(to)) = (spec.from, spec.to)
+            && from > to
+        {
+            return Err(Problem::new(
+                "bad_spec",
+                ErrorClass::User,
+                format!("{file}: from = {from} lies after to = {to}"),
+                "give the earlier day first",
+            ));
+        }
+        Ok(spec)
+    }
+}
+
+/// Puts `key=value` into a table; the value is TOML, or a text if it is none.
+fn set(table: &mut toml::Table, item: &str) -> Result<(), Problem> {
+    let bad = |what: String| Problem::new("bad_override", ErrorClass::User, what, "write --set latency.feed_us=0");
+    let (path, value) = item.split_once('=').ok_or_else(|| bad(format!("`{item}` is no key=value")))?;
+    let value = format!("v = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut at = table;
+    let mut parts: Vec<&str> = path.trim().split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let next = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = next.as_table_mut().ok_or_else(|| bad(format!("`{part}` in `{path}` is no section")))?;
+    }
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "version = 1\nname = 'x'\nvariety = 'cu'\n[lineup.strategy]\nplugin = 'maker.wasm'\n";
+
+    /// B-02
+    #[test]
+    fn three_faults_are_three_findings() {
+        let text = format!("{GOOD}[fills]\nmodels = ['best']\n[risk]\nmax_order_lots = -1\n[latency]\nfeed = 3\n");
+        let problem = RunSpec::parse(&text, "run.toml", &[]).expect_err("three faults");
+        assert_eq!((problem.code, problem.class), ("bad_spec", ErrorClass::User));
+        for part in ["3 things", "fills.models", "risk.max_order_lots = -1", "[0, 100000]", "latency.feed = 3"] {
+            assert!(problem.what.contains(part), "{part} in {}", problem.what);
+        }
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_zero_is_a_value() {
+        let spec = RunSpec::parse(GOOD, "run.toml", &["risk.max_abs_position=0".into(), "from=2025-07-01".into()]);
+        let spec = spec.expect("a good specification");
+        assert_eq!(spec.risk.max_abs_position, 0);
+        assert_eq!(spec.from.map(|d| d.to_string()).as_deref(), Some("2025-07-01"));
+        assert_eq!(spec.fills.models.len(), 3);
+    }
+
+    #[test]
+    fn days_in_the_wrong_order_are_refused() {
+        let overrides = ["from=2025-07-02".to_owned(), "to=2025-07-01".to_owned()];
+        assert!(RunSpec::parse(GOOD, "run.toml", &overrides).is_err());
+        assert!(RunSpec::parse(GOOD, "run.toml", &["from=2025-02-30".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,387 @@
+//! Flags as typed; each command's own module makes sense of them.
+
+use crate::progress::ProgressMode;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ghtrader_core::{ContractId, TradingDay, Variety};
+use std::path::PathBuf;
+
+/// A WebAssembly-plugin strategy host for Chinese futures.
+#[derive(Debug, Parser)]
+#[command(name = "ghtrader", version, propagate_version = true, infer_long_args = false)]
+#[command(after_help = "Example: ghtrader data synth --var cu --days 20 --seed 1 --signal 1\nStart here: ghtrader demo")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Settings file instead of ROOT/ghtrader.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the project; else GHTRADER_ROOT, else the nearest one upwards with a ghtrader.toml, else this one
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// Overrides one setting, such as build.block_rows=1024; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Prints exactly one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// How progress is shown on stderr
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(crate) progress: ProgressMode,
+    /// No progress
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Import, synthetic market, reports on stored days
+    #[command(subcommand)]
+    Data(Data),
+    /// The main contract and main_l5
+    #[command(subcommand)]
+    Main(Main),
+    /// Pack, check and evaluate plugins
+    #[command(subcommand, alias = "plugins")]
+    Plugin(Plugin),
+    /// Columns that feature plugins make of main_l5
+    #[command(subcommand, alias = "features")]
+    Feature(Columns),
+    /// Columns that label plugins make of main_l5
+    #[command(subcommand, alias = "labels")]
+    Label(Columns),
+    /// Train a model walk-forward
+    #[command(subcommand)]
+    Train(Train),
+    /// Run a strategy over recorded ticks, verify a result
+    #[command(subcommand)]
+    Backtest(Backtest),
+    /// The whole way from ticks to a report, in one folder
+    #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
+    Demo(Demo),
+    /// Settings as they hold, and where they come from
+    #[command(subcommand)]
+    Config(Config),
+    /// Writes a commented ghtrader.toml, folders and an example run file
+    #[command(after_help = "Example: ghtrader init my-desk && ghtrader --root my-desk config check")]
+    Init {
+        /// Folder to make
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Every prerequisite, what is wrong and how to mend it
+    #[command(after_help = "Example: ghtrader doctor --json")]
+    Doctor,
+    /// Shell completions on stdout
+    #[command(after_help = "Example: ghtrader completions bash > ~/.local/share/bash-completion/completions/ghtrader")]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// By the header
+    Auto,
+    /// TqSdk tick CSV, 5 levels or 1
+    Tqsdk,
+    /// CTP depth market data, 44 columns
+    Ctp,
+    /// time, bid, size, ask, size, last, volume, open interest, without a header
+    CtpCompact,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Stores tick files as symbol-days; rejected rows go to a file with line and reason
+    #[command(after_help = "Example: ghtrader data import SHFE.ad2511.csv --json")]
+    Import {
+        /// CSV files, gzip or not
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[arg(long, value_enum, default_value = "auto")]
+        format: ImportFormat,
+        /// Trading day of files that name none (ctp-compact)
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        trading_day: Option<TradingDay>,
+        /// Contract of files that name none
+        #[arg(long)]
+        symbol: Option<ContractId>,
+    },
+    /// Makes a synthetic market and stores it, or writes it as TqSdk CSV with --out
+    #[command(after_help = "Example: ghtrader data synth --var cu --days 20 --seed 1 --signal 0.5")]
+    Synth {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// Trading days
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=2500))]
+        days: u32,
+        /// Same seed, same bytes
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Strength of the planted signal, 0 = none
+        #[arg(long, default_value_t = 0.0)]
+        signal: f64,
+        /// First trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        first_day: Option<TradingDay>,
+        /// Rows of a main contract's day, about
+        #[arg(long, value_parser = clap::value_parser!(u32).range(500..=60000))]
+        rows_per_day: Option<u32>,
+        /// Writes CSV files here instead of the store
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Stored symbols with their days and rows
+    List,
+    /// Manifest of a stored symbol-day
+    Show {
+        /// Such as SHFE.cu2602 or KQ.m@SHFE.cu
+        symbol: String,
+        /// Trading day
+        day: TradingDay,
+    },
+    /// Rows, phases, gaps, quality and signal figures of a stored symbol-day
+    #[command(after_help = "Example: ghtrader data report SHFE.ad2511 2025-07-18 --json")]
+    Report {
+        /// Such as SHFE.ad2511
+        symbol: String,
+        /// Trading day
+        day: TradingDay,
+    },
+    /// Rehashes what is stored; a bad file is named and set aside. Exit 1 if there is one
+    Verify {
+        /// Reads every row as well
+        #[arg(long)]
+        deep: bool,
+    },
+    /// Columns of a tick row and the digest of their names
+    Schema,
+    /// Price tick and multiplier of a contract on a date
+    Contract {
+        /// Such as SHFE.au2006
+        symbol: ContractId,
+        /// Trading day
+        #[arg(long)]
+        on: TradingDay,
+    },
+    /// Trading days from one day to another, both included
+    #[command(after_help = "Example: ghtrader data calendar 2025-01-24 2025-02-06")]
+    Calendar {
+        /// First day
+        from: TradingDay,
+        /// Last day
+        to: TradingDay,
+    },
+    /// Windows of continuous trading of a trading day
+    Sessions {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// Trading day
+        #[arg(long)]
+        day: TradingDay,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScheduleSource {
+    /// Closing open interest
+    Oi,
+    /// A CSV of date,contract
+    File,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Main {
+    /// Chooses the main contract of each trading day
+    #[command(after_help = "Example: ghtrader main schedule --var cu")]
+    Schedule {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// Rule; the setting schedule.source if absent
+        #[arg(long, value_enum)]
+        source: Option<ScheduleSource>,
+        /// CSV of date,contract for --source file
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
+    /// Builds main_l5 by the stored schedule; what has not changed is left alone
+    #[command(after_help = "Example: ghtrader main build --var cu")]
+    Build {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// Builds every day again
+        #[arg(long)]
+        full: bool,
+        /// Threads; 0 = one a core
+        #[arg(long)]
+        workers: Option<usize>,
+    },
+    /// The stored schedule
+    Show {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Makes an artefact of a core module and its manifest
+    Pack {
+        /// The compiled module
+        module: PathBuf,
+        /// Its plugin.toml
+        #[arg(long)]
+        manifest: PathBuf,
+        /// The artefact to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Admission: every finding at once. Exit 1 if there is one
+    #[command(after_help = "Example: ghtrader plugin check core-factors.wasm")]
+    Check {
+        /// The artefact
+        artefact: PathBuf,
+    },
+    /// Runs a feature or label over a tick CSV of one contract
+    #[command(after_help = "Example: ghtrader plugin eval core-factors.wasm --input SHFE.ad2511.csv --output out.csv")]
+    Eval {
+        /// The artefact
+        artefact: PathBuf,
+        /// TqSdk CSV, or one with the tick columns' plain names
+        #[arg(long)]
+        input: PathBuf,
+        /// CSV of datetime_ns and the outputs
+        #[arg(long)]
+        output: PathBuf,
+        /// Rows a call
+        #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65536))]
+        block: u32,
+        /// A parameter, name=value; may be repeated
+        #[arg(long = "param", alias = "params", value_name = "K=V")]
+        params: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Columns {
+    /// Builds the columns of every main_l5 day; what has not changed is reused
+    #[command(after_help = "Example: ghtrader feature build --var cu --plugin core-factors.wasm")]
+    Build {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// The artefact
+        #[arg(long)]
+        plugin: PathBuf,
+        /// A parameter, name=value; may be repeated
+        #[arg(long = "param", value_name = "K=V")]
+        params: Vec<String>,
+        /// Builds every day again
+        #[arg(long)]
+        full: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Train {
+    /// Fits a model fold by fold and scores what it has not seen
+    #[command(after_help = "Example: ghtrader train run logistic --var cu --features core-factors.wasm --label direction.wasm --out model")]
+    Run {
+        /// logistic
+        #[arg(value_parser = ["logistic"])]
+        model: String,
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// Feature artefact; may be repeated
+        #[arg(long, required = true)]
+        features: Vec<PathBuf>,
+        /// Label artefact
+        #[arg(long)]
+        label: PathBuf,
+        /// Horizon in rows; the setting train.horizon if absent
+        #[arg(long)]
+        horizon: Option<u32>,
+        /// Folder of the model
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backtest {
+    /// Replays main_l5 through one lineup under every fill model of the specification
+    #[command(after_help = "Example: ghtrader backtest run maker.toml --out runs/maker")]
+    Run {
+        /// Run specification
+        spec: PathBuf,
+        /// Result folder
+        #[arg(long)]
+        out: PathBuf,
+        /// Replaces another result in the folder
+        #[arg(long)]
+        replace: bool,
+        /// Overrides one key of the specification, such as latency.feed_us=0; may be repeated
+        #[arg(long = "with", value_name = "KEY=VALUE")]
+        with: Vec<String>,
+    },
+    /// Runs a stored result again and compares. Exit 1 if it differs
+    Verify {
+        /// Result folder
+        dir: PathBuf,
+    },
+    /// The figures of a stored result
+    Show {
+        /// Result folder
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Tick files instead of the synthetic market
+    #[arg(long, num_args = 1..)]
+    pub(crate) ticks: Vec<PathBuf>,
+    /// Folder of everything that the demo makes
+    #[arg(long, default_value = "demo")]
+    pub(crate) out: PathBuf,
+    /// Folder of the packed reference plugins
+    #[arg(long)]
+    pub(crate) plugins: Option<PathBuf>,
+    /// Trading days of the synthetic market
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=250))]
+    pub(crate) days: u32,
+    /// Seed of the synthetic market
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Strength of the synthetic market's planted signal, 0 = none
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) signal: f64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Every value
+    Show {
+        /// With where it comes from
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Checks all sources; every fault at once
+    Check,
+    /// Names of the environment's variables
+    Env,
+}

@@ -1,0 +1,181 @@
+//! `ghtrader backtest`: a run into a folder, and a stored run proved again.
+
+use crate::args::Backtest;
+use crate::commands::plugin;
+use crate::context::{Context, io_problem, publish};
+use crate::lineup::{base_of, execute, prepare};
+use crate::output::{emit, grouped, table};
+use crate::page;
+use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
+use ghtrader_core::{ErrorClass, Problem};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Problem> {
+    match command {
+        Backtest::Run { spec, out, replace, with } => {
+            let text = read_text(&spec)?;
+            let run = RunSpec::parse(&text, &spec.display().to_string(), &with)?;
+            let (result, report) = run_spec(context, &run, &base_of(&spec), &out, replace)?;
+            let answer = json!({
+                "result_digest": result.result_digest,
+                "output_digest": result.output_digest,
+                "pnl_cny": result.models.iter().map(|(n, _, m)| (n.as_str().to_owned(), json!(m.pnl_cny))).collect::<serde_json::Map<_, _>>(),
+                "out": out,
+            });
+            emit(context.json, &answer, |_| format!("{}\nreport {}", figures(&report), out.join("report.html").display()))?;
+        }
+        Backtest::Show { dir } => {
+            let report = read_report(&dir)?;
+            emit(context.json, &report, figures)?;
+        }
+        Backtest::Verify { dir } => return verify(context, &dir),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_text(path: &Path) -> Result<String, Problem> {
+    std::fs::read_to_string(path).map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
+}
+
+fn read_report(dir: &Path) -> Result<Value, Problem> {
+    let path = dir.join("report.json");
+    serde_json::from_str(&read_text(&path)?).map_err(|e| {
+        Problem::new(
+            "report_corrupt",
+            ErrorClass::User,
+            format!("{} is no report: {e}", path.display()),
+            "run the specification again with --replace",
+        )
+    })
+}
+
+/// Runs a specification and publishes the result folder as a whole.
+fn run_spec(
+    context: &Context,
+    spec: &RunSpec,
+    base: &Path,
+    out: &Path,
+    replace: bool,
+) -> Result<(RunResult, Value), Problem> {
+    let host = plugin::host(context)?;
+    let store = context.store()?;
+    let prepared = prepare(context, &store, &host, spec, base, None)?;
+    let (result, report) = execute(context, spec, &prepared)?;
+    if out.join("report.json").exists() && !replace {
+        let stored = read_report(out)?;
+        if stored["result_digest"] != report["result_digest"] {
+            return Err(Problem::new(
+                "exists",
+                ErrorClass::Conflict,
+                format!("{} holds another result, {}", out.display(), stored["result_digest"].as_str().unwrap_or("unreadable")),
+                "choose another --out, or give --replace",
+            ));
+        }
+    }
+    // Paths in the stored specification are resolved, so that the result can be run again from anywhere.
+    let mut resolved = spec.clone();
+    let full = |path: &str| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path)).display().to_string();
+    resolved.lineup.strategy.plugin = full(&spec.lineup.strategy.plugin);
+    resolved.lineup.features.iter_mut().for_each(|f| f.plugin = full(&f.plugin));
+    if let Some(model) = &mut resolved.lineup.model {
+        model.artifact = full(&model.artifact);
+    }
+    let command = format!("ghtrader backtest run {} --out {}", out.join("run.toml").display(), out.display());
+    let html = page::of_run(&spec.name, &command, &prepared, spec, &result, &report)?;
+    write_result(out, &resolved, &result, &report, &html)?;
+    Ok((result, report))
+}
+
+/// Writes a result folder under a temporary name and renames it; `report.json` is what makes it count.
+fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, html: &str) -> Result<(), Problem> {
+    let temporary = PathBuf::from(format!("{}.{}.tmp", out.display(), std::process::id()));
+    let spec = toml::to_string(spec).map_err(|e| {
+        Problem::new("not_toml", ErrorClass::Internal, format!("a specification is no TOML: {e}"), "report this")
+    })?;
+    publish(&temporary.join("run.toml"), spec.as_bytes())?;
+    publish(&temporary.join("equity_daily.csv"), equity_daily_csv(result).as_bytes())?;
+    for (name, record, _) in &result.models {
+        publish(&temporary.join(format!("fills_{}.csv", name.as_str())), fills_csv(record, &result.contracts).as_bytes())?;
+    }
+    publish(&temporary.join("report.html"), html.as_bytes())?;
+    publish(&temporary.join("report.json"), format!("{report:#}\n").as_bytes())?;
+    let failed = |e: &std::io::Error| io_problem("unwritable", &format!("cannot publish {}", out.display()), e);
+    if out.exists() {
+        let old = PathBuf::from(format!("{}.{}.old", out.display(), std::process::id()));
+        std::fs::rename(out, &old).map_err(|e| failed(&e))?;
+        std::fs::rename(&temporary, out).map_err(|e| failed(&e))?;
+        return std::fs::remove_dir_all(&old).map_err(|e| failed(&e));
+    }
+    std::fs::rename(&temporary, out).map_err(|e| failed(&e))
+}
+
+/// Runs a stored result again: every digest has to be what it was.
+fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+    let stored = read_report(dir)?;
+    let file = dir.join("run.toml");
+    let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
+    let host = plugin::host(context)?;
+    let store = context.store()?;
+    let prepared = prepare(context, &store, &host, &spec, Path::new(""), None)?;
+    let (_, report) = execute(context, &spec, &prepared)?;
+    let mut differences = Vec::new();
+    compare("", &stored, &report, &mut differences);
+    let body = json!({ "equal": differences.is_empty(), "differences": differences,
+                       "result_digest": report["result_digest"], "output_digest": report["output_digest"] });
+    emit(context.json, &body, |_| {
+        if differences.is_empty() {
+            format!("equal: {}", report["output_digest"].as_str().unwrap_or_default())
+        } else {
+            format!("{} differences\n  {}", differences.len(), differences.join("\n  "))
+        }
+    })?;
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Negative.exit_code()) })
+}
+
+/// Paths at which two documents differ, the first hundred; where plugins lie is no part of a result.
+fn compare(path: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
+    if out.len() >= 100 || path.starts_with("/spec/lineup") {
+        return;
+    }
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            let keys: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            for key in keys {
+                let null = Value::Null;
+                compare(&format!("{path}/{key}"), x.get(key).unwrap_or(&null), y.get(key).unwrap_or(&null), out);
+            }
+        }
+        _ if a == b => {}
+        _ => out.push(format!("{path}: stored {}, now {}", short(a), short(b))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
+}
+
+/// One line a fill model.
+pub(crate) fn figures(report: &Value) -> String {
+    let number = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| grouped(x.round() as i64));
+    let fraction = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
+    let models = report["fill_models"].as_object().cloned().unwrap_or_default();
+    let rows: Vec<Vec<String>> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+        .iter()
+        .filter_map(|name| models.get(*name).map(|m| (name, m)))
+        .map(|(name, m)| {
+            vec![
+                (*name).to_owned(),
+                number(&m["orders"]),
+                number(&m["fills"]),
+                number(&m["pnl_cny"]),
+                number(&m["fees_cny"]),
+                fraction(&m["sharpe"]),
+                number(&m["max_drawdown_cny"]),
+            ]
+        })
+        .collect();
+    table(&["fill model", "orders", "fills", "pnl CNY", "fees CNY", "sharpe", "max drawdown CNY"], &rows)
+}

@@ -1,0 +1,48 @@
+//! `ghtrader config`: what holds, and why.
+
+use crate::args::Config;
+use crate::context::Context;
+use crate::output::{emit, table};
+use ghtrader_core::Problem;
+use ghtrader_settings::{Origin, SETTINGS, environment_name};
+use serde_json::{Map, Value, json};
+use std::process::ExitCode;
+
+pub(crate) fn run(context: &Context, command: Config) -> Result<ExitCode, Problem> {
+    match command {
+        Config::Show { origin } => show(context, origin)?,
+        // Settings that do not hold never get here: `Context::new` names every fault.
+        Config::Check => emit(context.json, &json!({ "ok": true, "digest": context.settings.digest() }), |v| {
+            format!("the settings are good, digest {}", v["digest"].as_str().unwrap_or_default())
+        })?,
+        Config::Env => {
+            let names: Vec<Value> =
+                SETTINGS.iter().map(|s| json!({ "key": s.key.path, "variable": environment_name(s.key.path) })).collect();
+            emit(context.json, &json!({ "variables": names }), |_| {
+                let rows: Vec<Vec<String>> =
+                    SETTINGS.iter().map(|s| vec![s.key.path.to_owned(), environment_name(s.key.path)]).collect();
+                table(&["key", "variable"], &rows)
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(context: &Context, origin: bool) -> Result<(), Problem> {
+    let source = |o: &Origin| match o {
+        Origin::BuiltIn => "built-in".to_owned(),
+        Origin::File(name) | Origin::Environment(name) => name.clone(),
+        Origin::CommandLine => "--set".to_owned(),
+    };
+    let mut map = Map::new();
+    let mut rows = Vec::new();
+    for (key, effective) in context.settings.iter() {
+        let value = effective.value.as_ref();
+        let shown = value.map_or_else(|| "unset".to_owned(), ToString::to_string);
+        let body = json!({ "value": value, "origin": source(&effective.origin) });
+        map.insert(key.to_owned(), if origin { body } else { json!(value) });
+        rows.push(if origin { vec![key.to_owned(), shown, source(&effective.origin)] } else { vec![key.to_owned(), shown] });
+    }
+    let head: &[&str] = if origin { &["key", "value", "origin"] } else { &["key", "value"] };
+    emit(context.json, &json!({ "settings": map, "digest": context.settings.digest() }), |_| table(head, &rows))
+}

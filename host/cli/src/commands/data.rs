@@ -1,0 +1,289 @@
+//! `ghtrader data`: ticks in, and what is known about them.
+
+use crate::args::{Data, ImportFormat};
+use crate::context::{Context, io_problem};
+use crate::output::{document, emit, grouped, table};
+use ghtrader_core::{Column, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety};
+use ghtrader_market::Dialect;
+use ghtrader_market::synth::{SynthMarket, SynthReport, SynthSpec, write_tqsdk_csv};
+use ghtrader_pipeline::{
+    DayReport, ImportOptions, ImportOutcome, ImportSummary, ValidationPolicy, import, report_day,
+};
+use ghtrader_store::{Counting, Dataset, DayMeta, Store};
+use rayon::prelude::*;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem> {
+    match command {
+        Data::Import { files, format, trading_day, symbol } => {
+            let summary = import_files(context, &files, |options| {
+                options.format = match format {
+                    ImportFormat::Auto => None,
+                    ImportFormat::Tqsdk => Some(Dialect::Tqsdk),
+                    ImportFormat::Ctp => Some(Dialect::Ctp),
+                    ImportFormat::CtpCompact => Some(Dialect::CtpCompact),
+                };
+                options.trading_day = trading_day;
+                options.symbol = symbol;
+            })?;
+            let refused = summary.refused_days().count();
+            emit(context.json, &summary, import_text)?;
+            return Ok(if refused > 0 { ExitCode::from(ErrorClass::Negative.exit_code()) } else { ExitCode::SUCCESS });
+        }
+        Data::Synth { var, days, seed, signal, first_day, rows_per_day, out } => {
+            let mut spec = SynthSpec::new(var, days, seed, signal);
+            spec.first_day = first_day.unwrap_or(spec.first_day);
+            spec.rows_per_day = rows_per_day.unwrap_or(spec.rows_per_day);
+            let report = match out {
+                Some(dir) => synth_to_csv(context, spec, &dir)?,
+                None => synth_to_store(context, spec, &context.store()?)?,
+            };
+            emit(context.json, &report, synth_text)?;
+        }
+        Data::List => list(context)?,
+        Data::Show { symbol, day } => {
+            let dataset = dataset_of(&symbol);
+            let manifest = context.store()?.manifest(dataset, &symbol, day)?.ok_or_else(|| {
+                Problem::new("day_missing", ErrorClass::User, format!("{symbol} {day} is not stored"), "ghtrader data list")
+            })?;
+            emit(context.json, &manifest, |m| {
+                format!("{symbol} {day}: {} rows, sha256 {}, source {}", grouped(m.rows as i64), m.sha256, m.source)
+            })?;
+        }
+        Data::Report { symbol, day } => {
+            let policy = policy(context);
+            let store = context.store()?;
+            let report = report_day(&store, &symbol, day, &policy, &context.calendar, ContractTable::builtin())?;
+            emit(context.json, &report, report_text)?;
+        }
+        Data::Verify { deep } => {
+            let report = context.store()?.verify(deep)?;
+            emit(context.json, &report, |r| {
+                let bad: Vec<String> = r.bad.iter().map(|b| format!("\n  bad: {} ({}): {}", b.what, b.path.display(), b.why)).collect();
+                format!("{} symbol-days, {} rows: {} bad{}", r.days, grouped(r.rows as i64), r.bad.len(), bad.concat())
+            })?;
+            return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Negative.exit_code()) });
+        }
+        Data::Schema => {
+            let columns: Vec<&str> = std::iter::once("symbol").chain(Column::all().map(Column::name)).collect();
+            let body = json!({ "schema_hash": Column::schema_hash(), "columns": columns });
+            emit(context.json, &body, |_| format!("{}\n{}", Column::schema_hash(), columns.join("\n")))?;
+        }
+        Data::Contract { symbol, on } => {
+            let spec = ghtrader_core::contract_spec(symbol.variety(), on)?;
+            let last = ghtrader_core::last_trading_day(&symbol, &context.calendar);
+            let body = json!({ "symbol": symbol, "on": on, "multiplier": spec.multiplier, "price_tick": spec.price_tick,
+                               "last_trading_day": last });
+            emit(context.json, &body, |_| {
+                let last = last.map_or(String::new(), |d| format!(", last trading day {d}"));
+                format!("{symbol} on {on}: price tick {}, multiplier {}{last}", spec.price_tick_text, spec.multiplier)
+            })?;
+        }
+        Data::Calendar { from, to } => {
+            let days = context.calendar.trading_days(from, to);
+            let provisional = days.iter().filter(|d| context.calendar.is_provisional(**d)).count();
+            let body = json!({ "from": from, "to": to, "trading_days": days, "provisional": provisional });
+            emit(context.json, &body, |_| {
+                let lines: Vec<String> = days.iter().map(TradingDay::to_string).collect();
+                format!("{}\n{} trading days", lines.join("\n"), days.len())
+            })?;
+        }
+        Data::Sessions { var, day } => sessions(context, &var, day)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The validation policy of the settings.
+pub(crate) fn policy(context: &Context) -> ValidationPolicy {
+    let gap_threshold_s = context.settings.number("l5_validate.gap_threshold_s");
+    ValidationPolicy {
+        gap_threshold_day_s: gap_threshold_s,
+        gap_threshold_night_s: gap_threshold_s,
+        strict_ratio: context.settings.number("l5_validate.strict_ratio"),
+        ..ValidationPolicy::default()
+    }
+}
+
+/// Imports files with the settings' calendar and places; `adjust` fills in what flags say.
+pub(crate) fn import_files(
+    context: &Context,
+    files: &[PathBuf],
+    adjust: impl FnOnce(&mut ImportOptions<'_>),
+) -> Result<ImportSummary, Problem> {
+    let rejects = context.dir("runs_dir").join("rejects");
+    let mut options = ImportOptions { calendar: &context.calendar, ..ImportOptions::new(&rejects) };
+    adjust(&mut options);
+    let store = context.store()?;
+    let summary = import(files, &options, &store, &|p| {
+        let done_mib = p.done_bytes >> 20;
+        context.progress.show("import", &p.item, done_mib, (p.total_bytes >> 20).max(done_mib), "MiB");
+    });
+    context.progress.finish();
+    Ok(summary?)
+}
+
+fn import_text(s: &ImportSummary) -> String {
+    let rows: Vec<Vec<String>> = s
+        .symbol_days
+        .iter()
+        .map(|d| {
+            let outcome = format!("{:?}", d.outcome).to_lowercase();
+            let digest = d.sha256.map_or_else(|| d.reason.clone().unwrap_or_default(), |s| s.short16());
+            vec![d.symbol.to_string(), d.trading_day.to_string(), outcome, grouped(d.rows as i64), digest]
+        })
+        .collect();
+    let rejects = s.rejects_file.as_ref().map_or(String::new(), |f| format!(", see {}", f.display()));
+    let refused = s.symbol_days.iter().filter(|d| d.outcome == ImportOutcome::Refused).count();
+    let refused = if refused > 0 { format!("; {refused} days refused") } else { String::new() };
+    format!(
+        "{}\n{} rows read, {} stored, {} rejected{rejects}, {} duplicates dropped{refused}",
+        table(&["symbol", "trading day", "outcome", "rows", "sha256"], &rows),
+        grouped(s.rows_read as i64),
+        grouped(s.rows_stored as i64),
+        grouped(s.rows_rejected as i64),
+        grouped(s.rows_duplicate as i64)
+    )
+}
+
+fn synth_problem(error: ghtrader_market::synth::SynthError) -> Problem {
+    error.into()
+}
+
+/// Generates every symbol-day on all cores and stores it.
+pub(crate) fn synth_to_store(context: &Context, spec: SynthSpec, store: &dyn Store) -> Result<SynthReport, Problem> {
+    let source = format!("synthetic seed {} signal {} rows {}", spec.seed, spec.signal, spec.rows_per_day);
+    let market = SynthMarket::new(spec, &context.calendar).map_err(synth_problem)?;
+    let build = ghtrader_core::Digest::of(source.as_bytes());
+    let meta = DayMeta { source, counting: Counting::Single, build, underlying: None };
+    let (done, total) = (AtomicU64::new(0), market.symbol_days() as u64);
+    (0..market.symbol_days()).into_par_iter().try_for_each(|index| {
+        let day = market.generate(index);
+        let symbol = day.contract.to_string();
+        store.put_day(Dataset::Ticks, &symbol, day.trading_day, &day.ticks.view(), &meta)?;
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        context.progress.show("synthetic market", &symbol, done, total, "days");
+        Ok::<(), Problem>(())
+    })?;
+    Ok(market.report())
+}
+
+/// Generates every symbol-day and writes it as TqSdk CSV, one file a contract and day.
+fn synth_to_csv(context: &Context, spec: SynthSpec, dir: &Path) -> Result<SynthReport, Problem> {
+    let market = SynthMarket::new(spec, &context.calendar).map_err(synth_problem)?;
+    (0..market.symbol_days()).into_par_iter().try_for_each(|index| {
+        let day = market.generate(index);
+        let mut text = Vec::new();
+        write_tqsdk_csv(&mut text, &day.contract, &day.ticks.view())
+            .map_err(|e| io_problem("unwritable", "cannot write CSV", &e))?;
+        crate::context::publish(&dir.join(format!("{}.{}.csv", day.contract, day.trading_day.compact())), &text)
+    })?;
+    Ok(market.report())
+}
+
+fn synth_text(r: &SynthReport) -> String {
+    let bounds: Vec<String> = r
+        .bounds
+        .iter()
+        .map(|b| {
+            format!(
+                "\n  horizon {:>3}: best reachable AUC {:.4} up against down, {:.4} up against the rest",
+                b.horizon_rows, b.auc_up_vs_down, b.auc_up
+            )
+        })
+        .collect();
+    format!(
+        "{} from {} to {}: {} contracts, {} symbol-days, {} rows, {} rolls, seed {}, signal {}{}",
+        r.variety,
+        r.first_day,
+        r.last_day,
+        r.contracts.len(),
+        r.symbol_days,
+        grouped(r.rows as i64),
+        r.rolls.len(),
+        r.seed,
+        r.signal,
+        bounds.concat()
+    )
+}
+
+/// Contracts lie in `ticks`, continuous symbols in `main_l5`.
+fn dataset_of(symbol: &str) -> Dataset {
+    if symbol.starts_with("KQ.m@") { Dataset::MainL5 } else { Dataset::Ticks }
+}
+
+fn list(context: &Context) -> Result<(), Problem> {
+    let store = context.store()?;
+    let mut symbols = Vec::new();
+    for dataset in [Dataset::Ticks, Dataset::MainL5] {
+        for symbol in store.symbols(dataset)? {
+            let days = store.days(dataset, &symbol)?;
+            let mut rows = 0;
+            for day in &days {
+                rows += store.manifest(dataset, &symbol, *day)?.map_or(0, |m| m.rows);
+            }
+            symbols.push(json!({ "dataset": dataset, "symbol": symbol, "days": days.len(), "rows": rows,
+                                 "first_day": days.first(), "last_day": days.last() }));
+        }
+    }
+    emit(context.json, &json!({ "symbols": symbols }), |_| {
+        let text = |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+        let rows: Vec<Vec<String>> = symbols
+            .iter()
+            .map(|s| ["dataset", "symbol", "days", "rows", "first_day", "last_day"].map(|k| text(&s[k])).to_vec())
+            .collect();
+        table(&["dataset", "symbol", "days", "rows", "first day", "last day"], &rows)
+    })
+}
+
+fn report_text(report: &DayReport) -> String {
+    // The report is wide: people get its leaves, one a line.
+    let mut lines = Vec::new();
+    if let Ok(value) = document(report) {
+        leaves("", &value, &mut lines);
+    }
+    lines.join("\n")
+}
+
+fn leaves(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(&path, value, lines);
+            }
+        }
+        serde_json::Value::Array(list) if list.iter().any(serde_json::Value::is_object) => {
+            lines.push(format!("{path}: {} entries", list.len()));
+        }
+        other => lines.push(format!("{path}: {other}")),
+    }
+}
+
+fn sessions(context: &Context, var: &Variety, day: TradingDay) -> Result<(), Problem> {
+    if !context.calendar.is_trading_day(day) {
+        return Err(Problem::new(
+            "not_a_trading_day",
+            ErrorClass::User,
+            format!("{day} is no trading day of {var}"),
+            "ghtrader data calendar FROM TO lists them",
+        ));
+    }
+    let windows = context.calendar.session_windows(var, day);
+    let rows: Vec<Vec<String>> = windows
+        .iter()
+        .map(|w| {
+            let time = |ns: i64| ExchangeTimeNs(ns).to_string()[..19].to_owned();
+            vec![if w.night { "night" } else { "day" }.to_owned(), time(w.start_ns), time(w.end_ns)]
+        })
+        .collect();
+    let body: Vec<_> = windows
+        .iter()
+        .map(|w| json!({ "session": if w.night { "night" } else { "day" }, "start_ns": w.start_ns, "end_ns": w.end_ns }))
+        .collect();
+    emit(context.json, &json!({ "variety": var, "trading_day": day, "windows": body }), |_| {
+        table(&["session", "start", "end"], &rows)
+    })
+}

@@ -1,0 +1,136 @@
+//! `ghtrader main`: which contract is the main one, and its continuous ticks.
+
+use crate::args::{Main, ScheduleSource as Source};
+use crate::context::{Context, io_problem};
+use crate::output::{emit, grouped, table};
+use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
+use ghtrader_pipeline::{
+    MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5, build_main_schedule,
+    parse_events,
+};
+use ghtrader_store::{Schedule, Store};
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem> {
+    match command {
+        Main::Schedule { var, source, file } => {
+            let by_file = source.map_or(context.settings.text_of("schedule.source") == Some("file"), |s| s == Source::File);
+            let source = if by_file {
+                let path = file.ok_or_else(|| {
+                    Problem::new(
+                        "usage",
+                        ErrorClass::User,
+                        "--source file needs --file, a CSV of date,contract",
+                        "ghtrader main schedule --var cu --source file --file switches.csv",
+                    )
+                })?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))?;
+                ScheduleSource::Events { name: "file".to_owned(), events: parse_events(&text).map_err(|source| PipelineError::Schedule { variety: var.to_string(), source })? }
+            } else {
+                ScheduleSource::OpenInterest(rule(context))
+            };
+            let report = schedule(context, &context.store()?, &var, &source)?;
+            emit(context.json, &report, schedule_text)?;
+        }
+        Main::Build { var, full, workers } => {
+            let store = context.store()?;
+            let schedule = stored_schedule(&store, &var)?;
+            let workers = workers.unwrap_or(context.settings.integer("main_l5.total_workers") as usize);
+            let report = build(context, &store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
+            emit(context.json, &report, build_text)?;
+            report.check_health()?;
+        }
+        Main::Show { var } => {
+            let schedule = stored_schedule(&context.store()?, &var)?;
+            let body = json!({ "variety": var, "schedule_hash": schedule.hash(), "source": schedule.source(), "rows": schedule.rows() });
+            emit(context.json, &body, |_| {
+                let rows: Vec<Vec<String>> = schedule
+                    .rows()
+                    .iter()
+                    .map(|r| vec![r.date.to_string(), r.main_contract.to_string(), r.segment_id.to_string()])
+                    .collect();
+                format!("{}\nhash {}", table(&["trading day", "contract", "segment"], &rows), schedule.hash())
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rule of the settings.
+pub(crate) fn rule(context: &Context) -> ScheduleRule {
+    ScheduleRule {
+        confirm_days: context.settings.integer("schedule.confirm_days") as u32,
+        min_days_to_expiry: context.settings.integer("schedule.min_days_to_expiry"),
+    }
+}
+
+pub(crate) fn schedule(
+    context: &Context,
+    store: &dyn Store,
+    var: &Variety,
+    source: &ScheduleSource,
+) -> Result<ScheduleReport, Problem> {
+    Ok(build_main_schedule(store, var, source, &context.calendar, ContractTable::builtin())?)
+}
+
+pub(crate) fn stored_schedule(store: &dyn Store, var: &Variety) -> Result<Schedule, Problem> {
+    store.load_schedule(var)?.ok_or_else(|| {
+        Problem::new(
+            "schedule_missing",
+            ErrorClass::User,
+            format!("there is no main schedule of {var}"),
+            format!("ghtrader main schedule --var {}", var.product()),
+        )
+    })
+}
+
+pub(crate) fn build(
+    context: &Context,
+    store: &dyn Store,
+    schedule: &Schedule,
+    options: MainL5Options,
+) -> Result<MainL5Report, Problem> {
+    let (done, total) = (AtomicU64::new(0), schedule.rows().len() as u64);
+    let report = build_main_l5(store, schedule, options, &|| {
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        context.progress.show("main_l5", "", done, total, "days");
+    });
+    context.progress.finish();
+    Ok(report?)
+}
+
+fn schedule_text(r: &ScheduleReport) -> String {
+    let rolls: Vec<String> =
+        r.rolls.iter().map(|x| format!("\n  {} {} → {}", x.trading_day, x.from, x.to)).collect();
+    let warnings: Vec<String> = r.warnings.iter().map(|w| format!("\nwarning: {}", w.message)).collect();
+    format!(
+        "{} {}: {} days from {} to {}, hash {}, {} rolls{}{}",
+        r.variety,
+        r.outcome,
+        r.rows,
+        r.first_day,
+        r.last_day,
+        r.schedule_hash,
+        r.rolls.len(),
+        rolls.concat(),
+        warnings.concat()
+    )
+}
+
+fn build_text(r: &MainL5Report) -> String {
+    format!(
+        "{}: {} of {} days covered ({} built, {} restamped, {} unchanged), {} rows in {} segments, digest {}",
+        r.symbol,
+        r.covered_days,
+        r.expected_days,
+        r.built_days,
+        r.restamped_days,
+        r.unchanged_days,
+        grouped(r.rows as i64),
+        r.segments.len(),
+        r.dataset_digest.short16()
+    )
+}

@@ -1,0 +1,47 @@
+//! One module a noun; each reads its flags, calls a room, prints the result.
+
+mod backtest;
+pub(crate) mod columns;
+mod config;
+mod data;
+mod demo;
+mod doctor;
+mod init;
+pub(crate) mod main_contract;
+pub(crate) mod plugin;
+mod train;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use clap::CommandFactory;
+use ghtrader_core::Problem;
+use std::process::ExitCode;
+
+/// Runs a command; its exit code is 0, or 1 where a check answers no.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
+    // These must work before any settings do.
+    match cli.command {
+        Command::Init { ref dir } => return init::run(dir, cli.global.json),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ghtrader", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Doctor => return doctor::run(&cli.global),
+        _ => {}
+    }
+    let context = Context::new(&cli.global)?;
+    let result = match cli.command {
+        Command::Data(command) => data::run(&context, command),
+        Command::Main(command) => main_contract::run(&context, command),
+        Command::Plugin(command) => plugin::run(&context, command),
+        Command::Feature(command) => columns::run(&context, ghtrader_plugin::Role::Feature, command),
+        Command::Label(command) => columns::run(&context, ghtrader_plugin::Role::Label, command),
+        Command::Train(command) => train::run(&context, command),
+        Command::Backtest(command) => backtest::run(&context, command),
+        Command::Demo(command) => demo::run(&context, command),
+        Command::Config(command) => config::run(&context, command),
+        Command::Init { .. } | Command::Completions { .. } | Command::Doctor => Ok(ExitCode::SUCCESS),
+    };
+    context.progress.finish();
+    result
+}

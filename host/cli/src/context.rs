@@ -1,0 +1,119 @@
+//! What every command starts from: the root, the settings, the store, the plugins.
+
+use crate::args::Global;
+use crate::progress::Progress;
+use ghtrader_core::{Calendar, ErrorClass, Problem};
+use ghtrader_settings::Settings;
+use ghtrader_store::EmbeddedStore;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The root, the settings that hold, and how to talk to the user.
+pub(crate) struct Context {
+    pub(crate) json: bool,
+    pub(crate) root: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) calendar: Calendar,
+    pub(crate) progress: Progress,
+}
+
+impl Context {
+    /// Settles flags, environment and file.
+    ///
+    /// The root is `--root`, else `GHTRADER_ROOT`, else the nearest folder upwards with a `ghtrader.toml`, else this folder.
+    pub(crate) fn new(global: &Global) -> Result<Self, Problem> {
+        let root = match &global.root {
+            Some(root) => root.clone(),
+            None => found_root().unwrap_or_else(|| PathBuf::from(".")),
+        };
+        let named = global.config.clone();
+        let file = named.clone().unwrap_or_else(|| root.join("ghtrader.toml"));
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => Some(text),
+            Err(e) if e.kind() == ErrorKind::NotFound && named.is_none() => None,
+            Err(e) => return Err(io_problem("config_unreadable", &format!("cannot read {}", file.display()), &e)),
+        };
+        let name = file.display().to_string();
+        let settings =
+            Settings::resolve(text.as_deref().map(|t| (name.as_str(), t)), std::env::vars(), &global.set)?;
+        let calendar = match settings.text_of("calendar.holidays_file") {
+            None | Some("") => Calendar::builtin().clone(),
+            Some(path) => {
+                let path = root.join(path);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|e| io_problem("holidays_unreadable", &format!("cannot read {}", path.display()), &e))?;
+                let (days, bad) = Calendar::parse_holidays(&text)?;
+                if !bad.is_empty() {
+                    eprintln!("warning: {} entries of {} are no dates: {}", bad.len(), path.display(), bad.join(", "));
+                }
+                Calendar::builtin().with_holidays(days)
+            }
+        };
+        let progress = Progress::new(global.progress, global.quiet || global.json);
+        Ok(Self { json: global.json, root, settings, calendar, progress })
+    }
+
+    /// The same settings in another root, with the store in a folder of its own.
+    pub(crate) fn rooted(&self, root: &Path, data_dir: &str) -> Self {
+        Self {
+            json: self.json,
+            root: root.to_path_buf(),
+            settings: self.settings.clone().with_text("data_dir", data_dir),
+            calendar: self.calendar.clone(),
+            progress: Progress::new(self.progress.mode(), false),
+        }
+    }
+
+    /// A folder named by a setting, under the root.
+    pub(crate) fn dir(&self, key: &str) -> PathBuf {
+        self.root.join(self.settings.text_of(key).unwrap_or_default())
+    }
+
+    /// The embedded store.
+    pub(crate) fn store(&self) -> Result<EmbeddedStore, Problem> {
+        Ok(EmbeddedStore::open(&self.dir("data_dir"))?)
+    }
+}
+
+fn found_root() -> Option<PathBuf> {
+    if let Some(root) = std::env::var_os("GHTRADER_ROOT") {
+        return Some(PathBuf::from(root));
+    }
+    let here = std::env::current_dir().ok()?;
+    here.ancestors().find(|dir| dir.join("ghtrader.toml").is_file()).map(Path::to_path_buf)
+}
+
+/// An I/O error as a problem: a full disk is a limit, a missing file is the user's, a refused one too.
+pub(crate) fn io_problem(code: &'static str, what: &str, error: &std::io::Error) -> Problem {
+    let what = format!("{what}: {error}");
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Problem::new("disk_full", ErrorClass::Limit, what, "free some space and run the command again")
+        }
+        ErrorKind::NotFound => Problem::new(code, ErrorClass::User, what, "check the path"),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+            Problem::new(code, ErrorClass::User, what, "choose a place that may be read and written")
+        }
+        _ => Problem::new(code, ErrorClass::Unavailable, what, "mend the cause named and run the command again"),
+    }
+}
+
+/// Writes a file so that readers see the old or the new one: temporary name, fsync, rename.
+pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    use std::io::Write;
+    let failed = |e: &std::io::Error| io_problem("unwritable", &format!("cannot write {}", path.display()), e);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(|e| failed(&e))?;
+    }
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let write = || {
+        let mut file = std::fs::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    write().map_err(|e| {
+        let _ = std::fs::remove_file(&temporary);
+        failed(&e)
+    })
+}

@@ -1,4 +1,4 @@
-use crate::rows::{check_names, count, names};
+use crate::rows::{UNSET, check_names, count, names};
 use crate::{Boundary, Instrument, OutputColumn, Params, PluginError, Row, Rows};
 
 /// What a feature reads and makes.
@@ -79,7 +79,7 @@ impl<F: Feature> FeatureDriver<F> {
         let width = self.description.inputs.len();
         let outputs = self.description.outputs.len();
         let before = out.len();
-        out.resize(before + count(rows, width)? * outputs, f64::NAN);
+        out.resize(before + count(rows, width)? * outputs, UNSET);
         for (row, out) in Rows::new(rows, width).iter().zip(out[before..].chunks_exact_mut(outputs)) {
             self.feature.row(row, out);
         }

@@ -1,4 +1,4 @@
-use crate::rows::{check_names, count, names};
+use crate::rows::{UNSET, check_names, count, names};
 use crate::{Instrument, OutputColumn, Params, PluginError, Rows};
 
 /// What a label reads and makes.
@@ -75,7 +75,7 @@ impl<L: Label> LabelDriver<L> {
         }
         let outputs = self.description.outputs.len();
         let before = out.len();
-        out.resize(before + emit * outputs, f64::NAN);
+        out.resize(before + emit * outputs, UNSET);
         for (at, out) in out[before..].chunks_exact_mut(outputs).enumerate() {
             self.label.row(Rows::new(rows, width), at, out);
         }

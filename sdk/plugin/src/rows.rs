@@ -96,6 +96,9 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// The NaN of an output that was not written. Its bytes are all alike, so that a block of them is one memory fill.
+pub(crate) const UNSET: f64 = f64::from_bits(u64::MAX);
+
 /// Owned names of inputs.
 pub(crate) fn names<S: Into<String>>(inputs: impl IntoIterator<Item = S>) -> Vec<String> {
     inputs.into_iter().map(Into::into).collect()

@@ -77,9 +77,9 @@ impl FeatureInstance for WasmFeature {
     }
 }
 
-/// Appends; an empty vector with no room takes the values over instead of copying them.
+/// Appends; an empty vector takes the values over instead of copying them.
 pub(super) fn append(out: &mut Vec<f64>, values: Vec<f64>) {
-    if out.capacity() == 0 {
+    if out.is_empty() {
         *out = values;
     } else {
         out.extend_from_slice(&values);

@@ -69,24 +69,22 @@ impl Feature for CoreFactors {
         let (volume, open_interest) = (words[4 * LEVELS], words[4 * LEVELS + 1]);
 
         let mid = book::mid(bid[0], ask[0]);
-        let mid_10 = self.mids.push(mid);
+        let Some(out) = out.first_chunk_mut::<11>() else { return };
+        // The book's factors before the windows', so that twenty prices and sizes need not be kept over those.
+        out[0] = book::spread(bid[0], ask[0]);
+        out[1] = mid;
+        out[2] = book::microprice(bid[0], bid_lots[0], ask[0], ask_lots[0]);
+        out[3] = book::imbalance(bid_lots[0], ask_lots[0]);
+        out[4] = book::imbalance(book::total_lots(&bid_lots), book::total_lots(&ask_lots));
+        out[5] = book::depth_weighted_price(&bid, &bid_lots, &ask, &ask_lots);
+        out[10] = book::slope(&bid_lots, &ask_lots);
+
         self.returns.push(simple_return(mid, self.last_mid.push(mid)));
         self.volume_changes.push(self.volume.next(volume));
-        let open_interest_10 = self.open_interests.push(open_interest);
-
-        out.copy_from_slice(&[
-            book::spread(bid[0], ask[0]),
-            mid,
-            book::microprice(bid[0], bid_lots[0], ask[0], ask_lots[0]),
-            book::imbalance(bid_lots[0], ask_lots[0]),
-            book::imbalance(book::total_lots(&bid_lots), book::total_lots(&ask_lots)),
-            book::depth_weighted_price(&bid, &bid_lots, &ask, &ask_lots),
-            simple_return(mid, mid_10),
-            sample_variance(self.returns.values()).sqrt(),
-            sum(self.volume_changes.values()),
-            open_interest - open_interest_10,
-            book::slope(&bid_lots, &ask_lots),
-        ]);
+        out[6] = simple_return(mid, self.mids.push(mid));
+        out[7] = sample_variance(self.returns.values()).sqrt();
+        out[8] = sum(self.volume_changes.values());
+        out[9] = open_interest - self.open_interests.push(open_interest);
     }
 }
 

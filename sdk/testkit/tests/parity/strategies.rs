@@ -2,7 +2,7 @@
 
 use crate::stream::{Rng, cuts, rows};
 use crate::{component, instrument};
-use ghtrader_kernels::wire::{Action, Event, Order, RejectReason, Side, WORDS, entries};
+use ghtrader_kernels::wire::{Action, Event, Order, RejectReason, Side, Tif, WORDS, entries};
 use ghtrader_plugin::{AccountView, ParamValue, Params, StrategyInstance};
 use ghtrader_sdk::Strategy;
 use ghtrader_testkit::NativeStrategy;
@@ -59,7 +59,8 @@ impl Exchange {
                             self.tell(Event::Cancelled { client_id: order.client_id, remaining_lots: remaining });
                         }
                     }
-                    _ => self.resting.push(order),
+                    _ if order.tif == Tif::Day => self.resting.push(order),
+                    _ => self.tell(Event::Cancelled { client_id: order.client_id, remaining_lots: order.lots }),
                 }
             }
             Action::Cancel { client_id } => {

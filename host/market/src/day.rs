@@ -71,7 +71,12 @@ impl DayFindings {
 }
 
 /// One table of pieces that follow each other.
-fn join(pieces: Vec<TickTable>) -> TickTable {
+fn join(mut pieces: Vec<TickTable>) -> TickTable {
+    if pieces.len() == 1
+        && let Some(only) = pieces.pop()
+    {
+        return only;
+    }
     let mut table = unnumbered(pieces.iter().map(TickTable::rows).sum());
     for piece in &pieces {
         append(&mut table, piece, 0..piece.rows());

@@ -1,8 +1,9 @@
 //! Reads tick files: opens, tells the dialect, cuts into pieces, reads them on all cores, joins the results.
 
 use crate::MarketError;
+use crate::field::fields_of;
 use crate::layout::{Dialect, Field, Layout};
-use crate::rows::{Chunk, LastRow, Reject, RowReader, Rules, fields_of, same_cells};
+use crate::rows::{Chunk, LastRow, Reject, RowReader, Rules, same_cells};
 use flate2::read::MultiGzDecoder;
 use ghtrader_core::{Calendar, ContractId, ContractTable, Digest, TickTable, TradingDay};
 use rayon::prelude::*;
@@ -14,8 +15,8 @@ use std::path::{Path, PathBuf};
 const HEAD_BYTES: usize = 256 * 1024;
 /// Bytes that are looked at for signs of a binary file.
 const TEXT_PROBE_BYTES: usize = 8 * 1024;
-/// Size of the pieces that are read in parallel: big enough to hide their cost, small enough to share a day's file.
-const PIECE_BYTES: usize = 1024 * 1024;
+/// Sizes of the pieces that are read in parallel: big enough to hide their cost, small enough to share a day's file.
+const PIECE_BYTES: std::ops::Range<usize> = 1 << 20..32 << 20;
 
 /// What the caller knows about files, and the rules of the market.
 #[derive(Debug, Clone)]
@@ -30,8 +31,8 @@ pub struct ReadOptions<'a> {
     pub calendar: &'a Calendar,
     /// Price ticks and multipliers.
     pub table: &'a ContractTable,
-    /// Size of the pieces read in parallel, bytes; results do not depend on it.
-    pub piece_bytes: usize,
+    /// Size of the pieces read in parallel, bytes; `None` = by file size and threads. Results do not depend on it.
+    pub piece_bytes: Option<usize>,
 }
 
 impl Default for ReadOptions<'_> {
@@ -42,7 +43,7 @@ impl Default for ReadOptions<'_> {
             trading_day: None,
             calendar: Calendar::builtin(),
             table: ContractTable::builtin(),
-            piece_bytes: PIECE_BYTES,
+            piece_bytes: None,
         }
     }
 }
@@ -172,7 +173,8 @@ impl TickFile {
             first: self.contract.to_string(),
             other,
         };
-        let pieces = pieces(body, options.piece_bytes);
+        let share = body.len() / (4 * rayon::current_num_threads());
+        let pieces = pieces(body, options.piece_bytes.unwrap_or(share.clamp(PIECE_BYTES.start, PIECE_BYTES.end)));
         let read = |piece: &&[u8], before| RowReader::new(&layout, &rules).chunk(piece, before);
         let chunks: Vec<_> = pieces.par_iter().map(|piece| read(piece, None)).collect();
 

@@ -45,21 +45,28 @@ pub(crate) const fn cell(column: Column) -> usize {
     column.index() - 1
 }
 
+/// What a number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A price on the tick grid; NaN for null and 0.
+    GridPrice,
+    /// A price between ticks (average) or of the day; NaN for null and 0.
+    Price,
+    /// Lots of a book level; 0 for null.
+    Lots,
+    /// Whole lots, cumulative or level; NaN for null.
+    Count,
+    /// Any number; NaN for null.
+    Number,
+}
+
 /// What one field of a row holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
     /// Not needed.
     Skip,
-    /// A price on the tick grid; NaN for null and 0.
-    GridPrice(usize),
-    /// A price between ticks (average); NaN for null and 0.
-    Price(usize),
-    /// Lots of a book level; 0 for null.
-    Lots(usize),
-    /// Whole lots, cumulative or level; NaN for null.
-    Count(usize),
-    /// A number; NaN for null.
-    Number(usize),
+    /// A number that goes into a cell.
+    Cell(Kind, usize),
     /// `YYYY-MM-DD HH:MM:SS.f` on a Shanghai wall clock, or whole nanoseconds since the epoch.
     DateTime,
     /// Whole nanoseconds since the epoch.
@@ -235,7 +242,7 @@ impl Field {
     /// The cell that the field is read into.
     pub(crate) fn cell(self) -> Option<usize> {
         match self {
-            Self::GridPrice(c) | Self::Price(c) | Self::Lots(c) | Self::Count(c) | Self::Number(c) => Some(c),
+            Self::Cell(_, c) => Some(c),
             _ => None,
         }
     }
@@ -246,14 +253,14 @@ const COMPACT: [&str; 8] =
     ["time", "bid_price1", "bid_volume1", "ask_price1", "ask_volume1", "last_price", "volume", "open_interest"];
 
 fn tick_field(column: Column) -> Field {
-    let at = cell(column);
-    match column {
-        Column::Average | Column::Highest | Column::Lowest => Field::Price(at),
-        Column::Volume | Column::OpenInterest => Field::Count(at),
-        Column::Amount => Field::Number(at),
-        c if c.is_price() => Field::GridPrice(at),
-        _ => Field::Lots(at),
-    }
+    let kind = match column {
+        Column::Average | Column::Highest | Column::Lowest => Kind::Price,
+        Column::Volume | Column::OpenInterest => Kind::Count,
+        Column::Amount => Kind::Number,
+        c if c.is_price() => Kind::GridPrice,
+        _ => Kind::Lots,
+    };
+    Field::Cell(kind, cell(column))
 }
 
 /// Fields of CTP's `CThostFtdcDepthMarketDataField`.
@@ -274,8 +281,8 @@ fn ctp_field(name: &str) -> Field {
         "Volume" => tick_field(Column::Volume),
         "Turnover" => tick_field(Column::Amount),
         "OpenInterest" => tick_field(Column::OpenInterest),
-        "UpperLimitPrice" => Field::Price(UPPER_LIMIT),
-        "LowerLimitPrice" => Field::Price(LOWER_LIMIT),
+        "UpperLimitPrice" => Field::Cell(Kind::Price, UPPER_LIMIT),
+        "LowerLimitPrice" => Field::Cell(Kind::Price, LOWER_LIMIT),
         _ => {
             let column = level("BidPrice")
                 .map(Column::bid_price)

@@ -4,6 +4,7 @@ pub mod bench_stream;
 
 mod day;
 mod error;
+mod field;
 mod file;
 mod layout;
 mod number;

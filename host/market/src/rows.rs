@@ -2,8 +2,9 @@
 
 use crate::MarketError;
 use crate::day::unnumbered;
-use crate::layout::{CELLS, Dialect, Field, Layout, cell};
-use crate::number::{Decimal, EXACT_DIGITS, Grid, Number, average_price, parse_number};
+use crate::field::{eight_digits, fields_of, line_end, nano, plain_number, slow_number, text, whole_ns};
+use crate::layout::{CELLS, Dialect, Field, Kind, Layout, cell};
+use crate::number::{Grid, average_price};
 use crate::stamp::{DayClock, StampError, StampReader, millisec, time_of_day_ns};
 use ghtrader_core::{
     Calendar, CalendarError, Column, ContractId, ContractTable, ExchangeTimeNs, L5_LEVELS, NS_PER_S, TICK_COLUMNS,
@@ -25,6 +26,10 @@ pub struct Reject {
     pub raw: String,
 }
 
+/// Room made at once for a trading day: the exchanges send at most two rows a second, 66,600 in the longest day.
+const ROWS_OF_A_DAY: usize = 1 << 16;
+/// Length of `YYYY-MM-DD HH:MM:SS.fffffffff`.
+const STAMP_BYTES: usize = 29;
 /// Longest part of a rejected line that is kept.
 const RAW_BYTES: usize = 4_096;
 
@@ -178,7 +183,6 @@ impl<'a> RowReader<'a> {
     pub(crate) fn chunk(&mut self, bytes: &[u8], before: Option<LastRow>) -> Result<Chunk, (u64, String)> {
         let mut out = Chunk::default();
         let line_bytes = bytes.iter().position(|c| *c == b'\n').unwrap_or(0) + 1;
-        let rows_expected = bytes.len() / line_bytes + 16;
         let mut last_ns = before.map_or(i64::MIN, |b| b.ts_ns);
         let mut start = 0;
         while start < bytes.len() {
@@ -192,7 +196,8 @@ impl<'a> RowReader<'a> {
                         out.first = Some(LastRow { ts_ns, cells });
                     }
                     if out.days.last().is_none_or(|d| d.day != day) {
-                        let table = unnumbered(rows_expected);
+                        let rows_left = (bytes.len() - start) / line_bytes + 1;
+                        let table = unnumbered(rows_left.min(ROWS_OF_A_DAY));
                         out.days.push(DayRows { day, table, duplicates: 0 });
                     }
                     let Some(rows) = out.days.last_mut() else { continue };
@@ -282,86 +287,35 @@ impl<'a> RowReader<'a> {
     fn fields(&mut self, b: &[u8], start: usize) -> Result<usize, Fault> {
         self.off_grid = None;
         let layout = self.layout;
-        let grid = self.current.as_ref().and_then(|c| c.grid.as_ref());
         let last = layout.fields.len() - 1;
         let mut at = start;
         for (k, field) in layout.fields.iter().enumerate() {
-            let unreadable = || Fault::Unreadable(k);
-            match *field {
-                Field::GridPrice(c) => {
-                    let (value, decimal, end) = number(b, at).ok_or_else(unreadable)?;
-                    at = end;
-                    self.cells[c] = if value == 0.0 { f64::NAN } else { value };
-                    if let Some(grid) = grid
-                        && value == value
-                        && !grid.holds(value, decimal)
-                    {
-                        self.off_grid = self.off_grid.or(Some(k));
+            if let Field::Cell(kind, c) = *field {
+                let (value, decimal, end) = match plain_number(b, at) {
+                    Some((decimal, end)) => (decimal.to_f64(), Some(decimal), end),
+                    None => slow_number(b, at).ok_or(Fault::Unreadable(k))?,
+                };
+                at = end;
+                self.cells[c] = match kind {
+                    Kind::GridPrice | Kind::Price if value == 0.0 => f64::NAN,
+                    Kind::GridPrice => {
+                        let grid = self.current.as_ref().and_then(|c| c.grid.as_ref());
+                        if grid.is_some_and(|g| !g.holds(value, decimal)) && !value.is_nan() {
+                            self.off_grid = self.off_grid.or(Some(k));
+                        }
+                        value
                     }
-                }
-                Field::Lots(c) => {
-                    let (value, decimal, end) = number(b, at).ok_or_else(unreadable)?;
-                    at = end;
-                    if decimal.is_none_or(|d| d.scale != 0) && value.fract() != 0.0 && !value.is_nan() {
-                        return Err(unreadable());
-                    }
-                    self.cells[c] = if value.is_nan() { 0.0 } else { value };
-                }
-                Field::Price(c) => {
-                    let (value, _, end) = number(b, at).ok_or_else(unreadable)?;
-                    at = end;
-                    self.cells[c] = if value == 0.0 { f64::NAN } else { value };
-                }
-                Field::Count(c) => {
-                    let (value, decimal, end) = number(b, at).ok_or_else(unreadable)?;
-                    at = end;
-                    if decimal.is_none_or(|d| d.scale != 0) && value.fract() != 0.0 && !value.is_nan() {
-                        return Err(unreadable());
-                    }
-                    self.cells[c] = value;
-                }
-                Field::Number(c) => {
-                    let (value, _, end) = number(b, at).ok_or_else(unreadable)?;
-                    at = end;
-                    self.cells[c] = value;
-                }
-                Field::DateTime => {
-                    let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
-                    at = end;
-                    let ns = self.stamps.read(text).or_else(|| whole_ns(text));
-                    self.text_ns = ns.ok_or_else(unreadable)?;
-                }
-                Field::Nano => {
-                    let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
-                    at = end;
-                    self.nano = whole_ns(text).ok_or_else(unreadable)?;
-                }
-                Field::TimeOfDay => {
-                    let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
-                    at = end;
-                    self.of_day_ns = time_of_day_ns(text).ok_or_else(unreadable)?;
-                }
-                Field::Millisec => {
-                    let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
-                    at = end;
-                    self.millis = millisec(text).ok_or_else(unreadable)?;
-                }
-                Field::TradingDay => {
-                    let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
-                    at = end;
-                    self.day_number = eight_digits(text).ok_or_else(unreadable)?;
-                }
-                Field::Instrument => {
-                    let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
-                    at = end;
-                    if let Some(wanted) = &self.instrument {
-                        let name = text.iter().rposition(|c| *c == b'.').map_or(text, |dot| &text[dot + 1..]);
-                        if !name.eq_ignore_ascii_case(wanted.as_bytes()) {
-                            return Err(Fault::OtherSymbol(k));
+                    Kind::Lots | Kind::Count if decimal.is_none_or(|d| d.scale != 0) && value.fract() != 0.0 => {
+                        match (value.is_nan(), kind) {
+                            (false, _) => return Err(Fault::Unreadable(k)),
+                            (true, Kind::Lots) => 0.0,
+                            (true, _) => f64::NAN,
                         }
                     }
-                }
-                Field::Skip => at = text(b, at).ok_or(Fault::FieldCount)?.1,
+                    Kind::Price | Kind::Lots | Kind::Count | Kind::Number => value,
+                };
+            } else {
+                at = self.other_field(k, *field, b, at)?;
             }
             if k < last {
                 if b[at] != b',' {
@@ -375,6 +329,45 @@ impl<'a> RowReader<'a> {
             [b'\r', b'\n', ..] => Ok(at + 2),
             _ => Err(Fault::FieldCount),
         }
+    }
+
+    /// Reads a field that is no cell; returns where its delimiter stands.
+    #[inline]
+    fn other_field(&mut self, k: usize, field: Field, b: &[u8], at: usize) -> Result<usize, Fault> {
+        let unreadable = || Fault::Unreadable(k);
+        if field == Field::Nano {
+            let (ns, end) = nano(b, at).ok_or_else(unreadable)?;
+            self.nano = ns;
+            return Ok(end);
+        }
+        if field == Field::DateTime {
+            // The usual width first: a reader that accepts it has seen that no delimiter is inside.
+            let usual = b.get(at..at + STAMP_BYTES + 1).and_then(|t| t.strip_suffix(b","));
+            if let Some(ns) = usual.and_then(|t| self.stamps.read(t)) {
+                self.text_ns = ns;
+                return Ok(at + STAMP_BYTES);
+            }
+        }
+        let (text, end) = text(b, at).ok_or(Fault::FieldCount)?;
+        match field {
+            Field::DateTime => {
+                let ns = self.stamps.read(text).or_else(|| whole_ns(text));
+                self.text_ns = ns.ok_or_else(unreadable)?;
+            }
+            Field::TimeOfDay => self.of_day_ns = time_of_day_ns(text).ok_or_else(unreadable)?,
+            Field::Millisec => self.millis = millisec(text).ok_or_else(unreadable)?,
+            Field::TradingDay => self.day_number = eight_digits(text).ok_or_else(unreadable)?,
+            Field::Instrument => {
+                if let Some(wanted) = &self.instrument {
+                    let name = text.iter().rposition(|c| *c == b'.').map_or(text, |dot| &text[dot + 1..]);
+                    if !name.eq_ignore_ascii_case(wanted.as_bytes()) {
+                        return Err(Fault::OtherSymbol(k));
+                    }
+                }
+            }
+            Field::Skip | Field::Nano | Field::Cell(..) => {}
+        }
+        Ok(end)
     }
 
     /// The instant of the row just read, and its trading day where the file or the caller names it.
@@ -479,125 +472,6 @@ fn half_day_around(t: ExchangeTimeNs) -> (i64, i64) {
     let since_six = t.cst_ns_of_day() - HALF_DAY / 2;
     let from = t.0 - since_six.rem_euclid(HALF_DAY);
     (from, from + HALF_DAY)
-}
-
-fn line_end(b: &[u8], start: usize) -> usize {
-    b[start..].iter().position(|c| *c == b'\n').map_or(b.len(), |n| start + n + 1)
-}
-
-/// The fields of a line, quotes removed; for messages and slow paths.
-pub(crate) fn fields_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(line);
-    std::iter::from_fn(move || {
-        let line = rest?;
-        let (field, end) = match line {
-            [b'"', inner @ ..] => match inner.iter().position(|c| *c == b'"') {
-                Some(close) => (&inner[..close], close + 2),
-                None => (inner, line.len()),
-            },
-            _ => {
-                let end = line.iter().position(|c| *c == b',').unwrap_or(line.len());
-                (&line[..end], end)
-            }
-        };
-        rest = match &line[end..] {
-            [] => None,
-            after => Some(&after[after.iter().position(|c| *c == b',').map_or(after.len(), |p| p + 1)..])
-                .filter(|_| after.contains(&b',')),
-        };
-        Some(field)
-    })
-}
-
-/// The text of the field at `at` without quotes, and where its delimiter stands. `None` if a quote is not closed.
-#[inline]
-fn text(b: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    if b[at] == b'"' {
-        let inner = &b[at + 1..];
-        let close = inner.iter().position(|c| matches!(c, b'"' | b'\n')).filter(|p| inner[*p] == b'"')?;
-        return Some((&inner[..close], at + close + 2));
-    }
-    let mut end = at;
-    while !matches!(b[end], b',' | b'\n') {
-        end += 1;
-    }
-    if b[end] == b'\n' && end > at && b[end - 1] == b'\r' {
-        end -= 1;
-    }
-    Some((&b[at..end], end))
-}
-
-/// The number at `at` with its decimal form, NaN for a null word, and where the field's delimiter stands.
-#[inline]
-fn number(b: &[u8], at: usize) -> Option<(f64, Option<Decimal>, usize)> {
-    let quoted = b[at] == b'"';
-    let mut i = at + usize::from(quoted);
-    let negative = b[i] == b'-';
-    i += usize::from(negative);
-    let first = i;
-    let mut mantissa = 0u64;
-    let digits = |i: &mut usize, mantissa: &mut u64| {
-        let from = *i;
-        loop {
-            let digit = b[*i].wrapping_sub(b'0');
-            if digit > 9 {
-                return *i - from;
-            }
-            *mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            *i += 1;
-        }
-    };
-    let mut count = digits(&mut i, &mut mantissa);
-    let mut scale = 0;
-    if i > first && b[i] == b'.' {
-        i += 1;
-        scale = digits(&mut i, &mut mantissa);
-        count += scale;
-    }
-    let closed = !quoted || b[i] == b'"';
-    i += usize::from(quoted && closed);
-    if count.wrapping_sub(1) < EXACT_DIGITS && closed && matches!(b.get(i), Some(b',' | b'\n' | b'\r')) {
-        let decimal = Decimal { mantissa, scale: scale as u32, negative };
-        return Some((decimal.to_f64(), Some(decimal), i));
-    }
-    slow_number(b, at)
-}
-
-#[cold]
-fn slow_number(b: &[u8], at: usize) -> Option<(f64, Option<Decimal>, usize)> {
-    let (text, end) = text(b, at)?;
-    match parse_number(text).ok()? {
-        Number::Null => Some((f64::NAN, None, end)),
-        Number::Value(value, decimal) => Some((value, decimal, end)),
-    }
-}
-
-/// Whole nanoseconds since the epoch: one to nineteen digits.
-#[inline]
-fn whole_ns(text: &[u8]) -> Option<i64> {
-    if text.is_empty() || text.len() > 19 {
-        return None;
-    }
-    let mut n = 0u64;
-    for c in text {
-        let digit = c.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        n = n.wrapping_mul(10).wrapping_add(u64::from(digit));
-    }
-    i64::try_from(n).ok()
-}
-
-#[inline]
-fn eight_digits(text: &[u8]) -> Option<u32> {
-    if text.len() != 8 {
-        return None;
-    }
-    text.iter().try_fold(0u32, |n, c| {
-        let digit = c.wrapping_sub(b'0');
-        if digit < 10 { Some(n * 10 + u32::from(digit)) } else { None }
-    })
 }
 
 /// One row read by itself: for single lines and tests of the row rules.

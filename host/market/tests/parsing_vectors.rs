@@ -1,4 +1,5 @@
 //! Golden vectors of number, stamp and row parsing. D-04, D-06, D-08, D-09
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends where an assumption breaks")]
 
 use ghtrader_core::{Calendar, Column, L5_LEVELS, TradingDay};
 use ghtrader_market::{

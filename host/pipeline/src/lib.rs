@@ -1,12 +1,17 @@
 //! Main schedule, main_l5, validation, data quality, building features and labels through plugins.
 
+mod columns;
 mod import;
+mod import_summary;
 mod rejects;
 
-pub use import::{
-    ImportError, ImportOptions, ImportOutcome, ImportProgress, ImportSummary, ImportedDay, ImportedFile,
-    MAX_REJECTED_SHARE, import, import_timed,
+pub use columns::{
+    ColumnsDayReport, ColumnsOptions, ColumnsReport, FailedDay, build_columns, compute_feature_columns,
+    compute_label_columns, session_ranges,
 };
+
+pub use import::{ImportOptions, ImportProgress, MAX_REJECTED_SHARE, import, import_timed};
+pub use import_summary::{ImportError, ImportOutcome, ImportSummary, ImportedDay, ImportedFile};
 
 mod day_report;
 mod error;

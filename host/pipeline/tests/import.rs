@@ -1,4 +1,5 @@
 //! Import into the embedded store. D-04, D-08, D-09, D-16, D-25
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends where an assumption breaks")]
 
 use ghtrader_core::{Column, Problem, TickView, TradingDay, Variety};
 use ghtrader_pipeline::{ImportError, ImportOptions, ImportOutcome, ImportSummary, import};

@@ -114,10 +114,7 @@ impl Ledger {
             let (today, history) = self.account.lots(self.current, side);
             today + history
         };
-        PositionView {
-            long_lots: lots(ghtrader_exchange::Side::Buy),
-            short_lots: lots(ghtrader_exchange::Side::Sell),
-        }
+        PositionView { long_lots: lots(ghtrader_exchange::Side::Buy), short_lots: lots(ghtrader_exchange::Side::Sell) }
     }
 
     /// Settled balance, plus profit closed and fees paid since, CNY; no mark enters.

@@ -7,10 +7,12 @@
 
 use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};
 use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
-use crate::spec::{Delay, LatencySpec, MarkName, RollPolicy, RollSpec};
+use crate::spec::{
+    BeyondBookName, Delay, FillModelName, LatencySpec, MarkName, RollPolicy, RollSpec, RunSpec, TakerBookName,
+};
 use crate::{BacktestError, record::DayRecord};
 use ghtrader_core::{BorderKind, Column, ContractSpec, SessionWindow, TickView, TradingDay, day_borders};
-use ghtrader_exchange::{MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay};
+use ghtrader_exchange::{BeyondBook, MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay, TakerBook};
 use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side, Tif};
 use ghtrader_plugin::AccountView;
 use ghtrader_runtime::{DayColumns, Desk, DeskLimits, ExchangeNews, Intent, OrderIntent, PositionView, StrategyRunner};
@@ -65,6 +67,35 @@ pub struct EngineSettings {
     pub block_rows: usize,
     /// Seed of drawn delays.
     pub seed: u64,
+}
+
+impl EngineSettings {
+    /// The settings of a specification for one of its fill models.
+    pub fn of(spec: &RunSpec, model: FillModelName, block_rows: usize) -> Self {
+        Self {
+            matching: MatchConfig {
+                model: model.model(),
+                central_power: spec.fills.central_power,
+                taker_book: match spec.fills.taker_book {
+                    TakerBookName::K => TakerBook::K,
+                    TakerBookName::KPlus1 => TakerBook::KPlusOne,
+                },
+                beyond_book: match spec.fills.beyond_book {
+                    BeyondBookName::Reject => BeyondBook::Reject,
+                    BeyondBookName::Penalty => BeyondBook::Penalty { ticks: spec.fills.beyond_book_penalty_ticks },
+                },
+            },
+            latency: spec.latency.clone(),
+            limits: DeskLimits {
+                max_abs_position_lots: spec.risk.max_abs_position,
+                max_order_lots: spec.risk.max_order_lots,
+            },
+            roll: spec.roll.clone(),
+            mark: spec.account.mark,
+            block_rows,
+            seed: spec.seed,
+        }
+    }
 }
 
 /// Rows that the exchange first matches ahead while orders work; doubled as long as the strategy stays silent.
@@ -195,7 +226,13 @@ impl Engine {
     }
 
     /// Runs the rows `row..end` of the block that starts at `start`; every row up to `row` has been matched.
-    fn run_block(&mut self, run: &mut DayRun<'_>, start: usize, mut row: usize, end: usize) -> Result<usize, BacktestError> {
+    fn run_block(
+        &mut self,
+        run: &mut DayRun<'_>,
+        start: usize,
+        mut row: usize,
+        end: usize,
+    ) -> Result<usize, BacktestError> {
         let day = run.day;
         let rows = day.view.rows();
         let mut ahead = AHEAD_ROWS;
@@ -577,15 +614,7 @@ impl Engine {
     }
 
     /// Books an order of the host's own that has filled at `prices` (CNY, lots).
-    fn host_leg(
-        &mut self,
-        run: &DayRun<'_>,
-        contract: u32,
-        side: Side,
-        prices: &[(f64, u32)],
-        ts_ns: i64,
-        row: usize,
-    ) {
+    fn host_leg(&mut self, run: &DayRun<'_>, contract: u32, side: Side, prices: &[(f64, u32)], ts_ns: i64, row: usize) {
         let id = self.desk.take_id();
         self.record.messages_ts_ns.push(ts_ns);
         self.record.orders.push(OrderRecord {

@@ -62,9 +62,12 @@ impl From<BacktestError> for Problem {
                 what,
                 "set roll.policy to transfer or flatten, or close before the roll",
             ),
-            BacktestError::NoDays { .. } => {
-                Self::new("no_days", ErrorClass::User, what, "import ticks and run `ghtrader main build`, or widen from and to")
-            }
+            BacktestError::NoDays { .. } => Self::new(
+                "no_days",
+                ErrorClass::User,
+                what,
+                "import ticks and run `ghtrader main build`, or widen from and to",
+            ),
         }
     }
 }

@@ -279,7 +279,9 @@ fn markouts(fills: &[FillRecord]) -> BTreeMap<String, Markout> {
             fills.iter().filter(|f| f.maker == maker).map(|f| f.markout_ticks[at]).filter(|m| !m.is_nan()).collect();
         (!moves.is_empty()).then(|| stats::mean(&moves))
     };
-    let one = |(at, rows): (usize, &usize)| (rows.to_string(), Markout { maker: mean_of(true, at), taker: mean_of(false, at) });
+    let one = |(at, rows): (usize, &usize)| {
+        (rows.to_string(), Markout { maker: mean_of(true, at), taker: mean_of(false, at) })
+    };
     MARKOUT_ROWS.iter().enumerate().map(one).collect()
 }
 
@@ -369,7 +371,8 @@ mod tests {
             position_lots: 0,
         };
         let days = vec![day(0.01, 1.01), day(-0.005, 1.005), day(0.02, 1.025), day(0.0, 1.025)];
-        let m = compute_metrics(&Record { days, ..Record::default() }, &MetricContext { initial_cny: 1.0, ..context() });
+        let m =
+            compute_metrics(&Record { days, ..Record::default() }, &MetricContext { initial_cny: 1.0, ..context() });
         assert!((m.sharpe.expect("four days") - 8.949_008_088_202_394).abs() < 1e-9);
         assert_eq!(m.drawdown_days, 1);
     }

@@ -62,7 +62,9 @@ pub fn report_json(
     }
     let mut notes = context.notes.clone();
     if !result.fees_confirmed {
-        notes.push("fees and margins are built-in rows without a checked source: no gate accepts this result".to_owned());
+        notes.push(
+            "fees and margins are built-in rows without a checked source: no gate accepts this result".to_owned(),
+        );
     }
     if result.models.iter().any(|(name, ..)| name.as_str() == "central") {
         notes.push("central_power is a guess until it is fitted on own live fills".to_owned());
@@ -114,7 +116,12 @@ fn bracket(result: &RunResult) -> Value {
 
 fn value<T: Serialize>(part: &T) -> Result<Value, Problem> {
     serde_json::to_value(part).map_err(|e| {
-        Problem::new("not_json", ghtrader_core::ErrorClass::Internal, format!("a result is no JSON: {e}"), "report this")
+        Problem::new(
+            "not_json",
+            ghtrader_core::ErrorClass::Internal,
+            format!("a result is no JSON: {e}"),
+            "report this",
+        )
     })
 }
 
@@ -133,7 +140,8 @@ pub fn equity_daily_csv(result: &RunResult) -> String {
 
 /// Every fill of a model: `order_id,contract,trading_day,ts_ns,side,lots,price_cny,fee_cny,maker,position_lots`.
 pub fn fills_csv(record: &Record, contracts: &[String]) -> String {
-    let mut text = String::from("order_id,contract,trading_day,ts_ns,side,lots,price_cny,fee_cny,maker,position_lots\n");
+    let mut text =
+        String::from("order_id,contract,trading_day,ts_ns,side,lots,price_cny,fee_cny,maker,position_lots\n");
     for f in &record.fills {
         let contract = contracts.get(f.contract as usize).map_or("", String::as_str);
         let side = if f.side == ghtrader_kernels::wire::Side::Buy { "buy" } else { "sell" };

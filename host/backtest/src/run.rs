@@ -4,12 +4,12 @@ use crate::account::Ledger;
 use crate::engine::{Day, Engine, EngineSettings, OldContract};
 use crate::metrics::{MetricContext, ModelMetrics, compute_metrics};
 use crate::record::Record;
-use crate::spec::{BeyondBookName, FillModelName, RunSpec, TakerBookName};
+use crate::spec::{FillModelName, RunSpec};
 use crate::{BacktestError, spec::CloseFirstName};
 use ghtrader_core::{ContractSpec, Digest, DigestBuilder, SessionWindow, TradingDay, Variety};
-use ghtrader_exchange::{BeyondBook, MatchConfig, PrepareSpec, PrepareWarnings, PreparedDay, TakerBook};
+use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay};
 use ghtrader_plugin::StrategyInstance;
-use ghtrader_runtime::{DayColumns, DeskLimits, StrategyRunner};
+use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_store::TickDay;
 use rayon::prelude::*;
 
@@ -133,7 +133,7 @@ pub fn run(
         let instance = make_strategy()?;
         let made = &days[0].columns.names;
         let runner = StrategyRunner::new(instance, made)?;
-        let mut engine = Engine::new(settings(spec, *name, block_rows), Ledger::new(spec, variety)?, runner);
+        let mut engine = Engine::new(EngineSettings::of(spec, *name, block_rows), Ledger::new(spec, variety)?, runner);
         for (day, prepared) in days.iter().zip(&prepared) {
             engine.run_day(&Day {
                 trading_day: day.trading_day,
@@ -205,32 +205,6 @@ fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>) {
         }
     }
     (names, multipliers)
-}
-
-fn settings(spec: &RunSpec, model: FillModelName, block_rows: usize) -> EngineSettings {
-    EngineSettings {
-        matching: MatchConfig {
-            model: model.model(),
-            central_power: spec.fills.central_power,
-            taker_book: match spec.fills.taker_book {
-                TakerBookName::K => TakerBook::K,
-                TakerBookName::KPlus1 => TakerBook::KPlusOne,
-            },
-            beyond_book: match spec.fills.beyond_book {
-                BeyondBookName::Reject => BeyondBook::Reject,
-                BeyondBookName::Penalty => BeyondBook::Penalty { ticks: spec.fills.beyond_book_penalty_ticks },
-            },
-        },
-        latency: spec.latency.clone(),
-        limits: DeskLimits {
-            max_abs_position_lots: spec.risk.max_abs_position,
-            max_order_lots: spec.risk.max_order_lots,
-        },
-        roll: spec.roll.clone(),
-        mark: spec.account.mark,
-        block_rows,
-        seed: spec.seed,
-    }
 }
 
 /// Which lots an automatic close takes first, in the exchange's own type.

@@ -427,7 +427,12 @@ impl RunSpec {
     /// Code `bad_spec` with every finding at once.
     pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Self, Problem> {
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            Problem::new("bad_toml", ErrorClass::User, format!("{file} is no TOML: {}", e.message()), "mend the line named")
+            Problem::new(
+                "bad_toml",
+                ErrorClass::User,
+                format!("{file} is no TOML: {}", e.message()),
+                "mend the line named",
+            )
         })?;
         for item in overrides {
             set(&mut table, item)?;

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 /// A WebAssembly-plugin strategy host for Chinese futures.
 #[derive(Debug, Parser)]
 #[command(name = "ghtrader", version, propagate_version = true, infer_long_args = false)]
-#[command(after_help = "Example: ghtrader data synth --var cu --days 20 --seed 1 --signal 1\nStart here: ghtrader demo")]
+#[command(
+    after_help = "Example: ghtrader data synth --var cu --days 20 --seed 1 --signal 1\nStart here: ghtrader demo"
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -298,7 +300,9 @@ pub(crate) enum Columns {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Train {
     /// Fits a model fold by fold and scores what it has not seen
-    #[command(after_help = "Example: ghtrader train run logistic --var cu --features core-factors.wasm --label direction.wasm --out model")]
+    #[command(
+        after_help = "Example: ghtrader train run logistic --var cu --features core-factors.wasm --label direction.wasm --out model"
+    )]
     Run {
         /// logistic
         #[arg(value_parser = ["logistic"])]

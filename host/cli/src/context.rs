@@ -34,8 +34,7 @@ impl Context {
             Err(e) => return Err(io_problem("config_unreadable", &format!("cannot read {}", file.display()), &e)),
         };
         let name = file.display().to_string();
-        let settings =
-            Settings::resolve(text.as_deref().map(|t| (name.as_str(), t)), std::env::vars(), &global.set)?;
+        let settings = Settings::resolve(text.as_deref().map(|t| (name.as_str(), t)), std::env::vars(), &global.set)?;
         let calendar = match settings.text_of("calendar.holidays_file") {
             None | Some("") => Calendar::builtin().clone(),
             Some(path) => {

@@ -2,7 +2,9 @@
 
 use crate::commands::{columns, plugin};
 use crate::context::Context;
-use ghtrader_backtest::{ComponentRecord, DayData, Identity, OldDay, PluginSpec, ReportContext, RunResult, RunSpec, report_json};
+use ghtrader_backtest::{
+    ComponentRecord, DayData, Identity, OldDay, PluginSpec, ReportContext, RunResult, RunSpec, report_json,
+};
 use ghtrader_core::{
     Column, ContractTable, Digest, ErrorClass, FeatureColumn, NS_PER_S, Phase, Problem, SessionWindow, TradingDay,
     Variety, is_double_sided,
@@ -28,7 +30,10 @@ impl Component {
     pub(crate) fn load(host: &PluginHost, base: &Path, spec: &PluginSpec) -> Result<Self, Problem> {
         let plugin = plugin::load(host, &base.join(&spec.plugin))?;
         let given: Params = spec.params.iter().map(|(k, v)| (k.clone(), param_value(v))).collect();
-        let params = plugin.manifest().resolve_params(&given).map_err(|f: Vec<ghtrader_plugin::Finding>| ghtrader_plugin::Finding::into_problem(&f))?;
+        let params = plugin
+            .manifest()
+            .resolve_params(&given)
+            .map_err(|f: Vec<ghtrader_plugin::Finding>| ghtrader_plugin::Finding::into_problem(&f))?;
         Ok(Self { plugin, params })
     }
 
@@ -42,7 +47,12 @@ impl Component {
             name: format!("{}/{}", about.role, about.name),
             version: about.version.clone(),
             digest: self.plugin.digest().to_string(),
-            params: self.params.iter().map(|(k, v)| (k.clone(), param_json(v))).collect::<serde_json::Map<_, _>>().into(),
+            params: self
+                .params
+                .iter()
+                .map(|(k, v)| (k.clone(), param_json(v)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 }
@@ -109,7 +119,8 @@ pub(crate) fn prepare(
         Problem::new("bad_symbol", ErrorClass::User, e.to_string(), "write variety = \"cu\"")
     })?;
     let schedule = crate::commands::main_contract::stored_schedule(store, &variety)?;
-    let features = spec.lineup.features.iter().map(|f| Component::load(host, base, f)).collect::<Result<Vec<_>, _>>()?;
+    let features =
+        spec.lineup.features.iter().map(|f| Component::load(host, base, f)).collect::<Result<Vec<_>, _>>()?;
     let strategy = Component::load(host, base, &spec.lineup.strategy)?;
     let built = features
         .iter()
@@ -276,7 +287,10 @@ fn data_warnings(days: &[DayData]) -> Vec<String> {
     for day in days {
         let quality = compute_day_quality(&day.ticks.view(), &day.instrument);
         if quality.fields.crossed.count > 0 {
-            warnings.push(format!("{}: {} rows with a crossed book, not matched", day.trading_day, quality.fields.crossed.count));
+            warnings.push(format!(
+                "{}: {} rows with a crossed book, not matched",
+                day.trading_day, quality.fields.crossed.count
+            ));
         }
         if let Some(OldDay { ticks: None, .. }) = &day.old {
             warnings.push(format!("{}: no ticks of the contract before the roll", day.trading_day));

@@ -36,7 +36,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     if std::env::args().any(|a| a == "--json") {
         let text = error.render().to_string();
-        let problem = Problem::new("usage", ErrorClass::User, text.trim().trim_start_matches("error: "), "ghtrader --help");
+        let problem =
+            Problem::new("usage", ErrorClass::User, text.trim().trim_start_matches("error: "), "ghtrader --help");
         output::report_problem(&problem, true);
     } else {
         let _ = error.print();

@@ -23,7 +23,12 @@ pub(crate) fn emit<T: Serialize>(json: bool, result: &T, human: impl FnOnce(&T) 
 /// A result as one JSON object with its schema version.
 pub(crate) fn document<T: Serialize>(result: &T) -> Result<Value, Problem> {
     let value = serde_json::to_value(result).map_err(|e| {
-        Problem::new("not_json", ghtrader_core::ErrorClass::Internal, format!("a result is no JSON: {e}"), "report this")
+        Problem::new(
+            "not_json",
+            ghtrader_core::ErrorClass::Internal,
+            format!("a result is no JSON: {e}"),
+            "report this",
+        )
     })?;
     Ok(match value {
         Value::Object(mut map) => {

@@ -74,7 +74,9 @@ pub(crate) fn provenance(report: &Value) -> Vec<(String, String)> {
     };
     let mut lines: Vec<(String, String)> = features.iter().chain([&lineup["strategy"]]).map(line).collect();
     if let Some(models) = lineup["model"].as_array() {
-        lines.extend(models.iter().map(|m| ("model".to_owned(), format!("sha256:{}", m["digest"].as_str().unwrap_or("")))));
+        lines.extend(
+            models.iter().map(|m| ("model".to_owned(), format!("sha256:{}", m["digest"].as_str().unwrap_or("")))),
+        );
     }
     lines
 }
@@ -152,10 +154,7 @@ pub(crate) fn render(page: Page<'_>, runs: &[Ran<'_>]) -> Result<String, Problem
 /// The headline: the best strategy under the pessimistic model, and whether the models agree on its sign.
 fn verdict(runs: &[Ran<'_>]) -> Verdict {
     let pnl = |run: &Ran<'_>, model: &str| run.report["fill_models"][model]["pnl_cny"].as_f64();
-    let best = runs
-        .iter()
-        .filter_map(|run| Some((run, pnl(run, "pessimistic")?)))
-        .max_by(|a, b| a.1.total_cmp(&b.1));
+    let best = runs.iter().filter_map(|run| Some((run, pnl(run, "pessimistic")?))).max_by(|a, b| a.1.total_cmp(&b.1));
     let Some((run, low)) = best else {
         return Verdict {
             level: VerdictLevel::Warn,
@@ -164,10 +163,8 @@ fn verdict(runs: &[Ran<'_>]) -> Verdict {
         };
     };
     let days = run.report["data"]["days"].as_array().map_or(0, Vec::len);
-    let others: Vec<String> = ["central", "optimistic"]
-        .iter()
-        .filter_map(|m| Some(format!("{m} {} CNY", signed(pnl(run, m)?))))
-        .collect();
+    let others: Vec<String> =
+        ["central", "optimistic"].iter().filter_map(|m| Some(format!("{m} {} CNY", signed(pnl(run, m)?)))).collect();
     let fees = run.report["fill_models"]["pessimistic"]["fees_cny"].as_f64().unwrap_or(0.0);
     let detail = format!("{}; fees {} CNY", others.join(", "), signed(-fees));
     let agree = ["central", "optimistic"].iter().filter_map(|m| pnl(run, m)).all(|p| (p > 0.0) == (low > 0.0));
@@ -175,8 +172,12 @@ fn verdict(runs: &[Ran<'_>]) -> Verdict {
     let (level, text) = match (low > 0.0, agree) {
         (true, true) => (VerdictLevel::Good, format!("{what}, and all fill models agree on the sign.")),
         (true, false) => (VerdictLevel::Warn, format!("{what}, but the fill models disagree on the sign.")),
-        (false, false) => (VerdictLevel::Warn, format!("{what}: whether it earns anything depends on how orders fill.")),
-        (false, true) if runs.len() > 1 => (VerdictLevel::Bad, format!("No strategy earns its costs: the best, {what}.")),
+        (false, false) => {
+            (VerdictLevel::Warn, format!("{what}: whether it earns anything depends on how orders fill."))
+        }
+        (false, true) if runs.len() > 1 => {
+            (VerdictLevel::Bad, format!("No strategy earns its costs: the best, {what}."))
+        }
         (false, true) => (VerdictLevel::Bad, format!("It does not earn its costs: {what}.")),
     };
     Verdict { level, text, detail }

@@ -60,7 +60,8 @@ impl Progress {
             state.shown = None;
         }
         let finished = total > 0 && done >= total;
-        let pause = if state.mode == ProgressMode::Plain { Duration::from_secs(10) } else { Duration::from_millis(100) };
+        let pause =
+            if state.mode == ProgressMode::Plain { Duration::from_secs(10) } else { Duration::from_millis(100) };
         if !finished && state.shown.is_some_and(|last| now - last < pause) {
             return;
         }
@@ -79,7 +80,12 @@ impl Progress {
             ),
             ProgressMode::Bar => {
                 state.drawn = true;
-                write!(err, "\r\x1b[K{phase} {:3.0} %  {} {unit}/s  {left_s:.0} s left  {item}", share * 100.0, human(rate))
+                write!(
+                    err,
+                    "\r\x1b[K{phase} {:3.0} %  {} {unit}/s  {left_s:.0} s left  {item}",
+                    share * 100.0,
+                    human(rate)
+                )
             }
             _ => writeln!(err, "{phase} {:.0} %  {} {unit}/s  {left_s:.0} s left  {item}", share * 100.0, human(rate)),
         };

@@ -3,6 +3,10 @@
 //! Called by `cargo xtask bench NAME`.
 
 mod features;
+mod import;
+mod oracle;
+mod replay;
+mod study;
 
 use anyhow::{Result, bail};
 
@@ -11,6 +15,20 @@ fn main() -> Result<()> {
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     match name {
         "features" => features::run(rest),
-        _ => bail!("unknown benchmark `{name}`; there is: features [--rows N] [--block N] [--json]"),
+        "import" => import::run(rest),
+        "oracle" => oracle::run(rest),
+        "replay" => replay::run(rest),
+        "study" => study::run(rest),
+        _ => bail!("unknown benchmark `{name}`; there are features, import, oracle, replay and study"),
     }
+}
+
+/// The folder of the packed reference plugins, as `cargo xtask` hands it over.
+fn artefacts() -> Result<std::path::PathBuf> {
+    let given = std::env::var_os("GHTRADER_ARTEFACTS").map(std::path::PathBuf::from);
+    let dir = given.unwrap_or_else(|| std::path::PathBuf::from("plugins/target/artifacts"));
+    if !dir.join("core-factors.wasm").is_file() {
+        bail!("{} holds no packed plugins; run `cargo xtask plugins`", dir.display());
+    }
+    Ok(dir)
 }

@@ -24,7 +24,9 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
                 "pnl_cny": result.models.iter().map(|(n, _, m)| (n.as_str().to_owned(), json!(m.pnl_cny))).collect::<serde_json::Map<_, _>>(),
                 "out": out,
             });
-            emit(context.json, &answer, |_| format!("{}\nreport {}", figures(&report), out.join("report.html").display()))?;
+            emit(context.json, &answer, |_| {
+                format!("{}\nreport {}", figures(&report), out.join("report.html").display())
+            })?;
         }
         Backtest::Show { dir } => {
             let report = read_report(&dir)?;
@@ -36,7 +38,8 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
 }
 
 fn read_text(path: &Path) -> Result<String, Problem> {
-    std::fs::read_to_string(path).map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
+    std::fs::read_to_string(path)
+        .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
 }
 
 fn read_report(dir: &Path) -> Result<Value, Problem> {
@@ -69,14 +72,19 @@ fn run_spec(
             return Err(Problem::new(
                 "exists",
                 ErrorClass::Conflict,
-                format!("{} holds another result, {}", out.display(), stored["result_digest"].as_str().unwrap_or("unreadable")),
+                format!(
+                    "{} holds another result, {}",
+                    out.display(),
+                    stored["result_digest"].as_str().unwrap_or("unreadable")
+                ),
                 "choose another --out, or give --replace",
             ));
         }
     }
     // Paths in the stored specification are resolved, so that the result can be run again from anywhere.
     let mut resolved = spec.clone();
-    let full = |path: &str| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path)).display().to_string();
+    let full =
+        |path: &str| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path)).display().to_string();
     resolved.lineup.strategy.plugin = full(&spec.lineup.strategy.plugin);
     resolved.lineup.features.iter_mut().for_each(|f| f.plugin = full(&f.plugin));
     if let Some(model) = &mut resolved.lineup.model {
@@ -97,7 +105,10 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
     publish(&temporary.join("run.toml"), spec.as_bytes())?;
     publish(&temporary.join("equity_daily.csv"), equity_daily_csv(result).as_bytes())?;
     for (name, record, _) in &result.models {
-        publish(&temporary.join(format!("fills_{}.csv", name.as_str())), fills_csv(record, &result.contracts).as_bytes())?;
+        publish(
+            &temporary.join(format!("fills_{}.csv", name.as_str())),
+            fills_csv(record, &result.contracts).as_bytes(),
+        )?;
     }
     publish(&temporary.join("report.html"), html.as_bytes())?;
     publish(&temporary.join("report.json"), format!("{report:#}\n").as_bytes())?;

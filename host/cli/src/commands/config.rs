@@ -16,8 +16,10 @@ pub(crate) fn run(context: &Context, command: Config) -> Result<ExitCode, Proble
             format!("the settings are good, digest {}", v["digest"].as_str().unwrap_or_default())
         })?,
         Config::Env => {
-            let names: Vec<Value> =
-                SETTINGS.iter().map(|s| json!({ "key": s.key.path, "variable": environment_name(s.key.path) })).collect();
+            let names: Vec<Value> = SETTINGS
+                .iter()
+                .map(|s| json!({ "key": s.key.path, "variable": environment_name(s.key.path) }))
+                .collect();
             emit(context.json, &json!({ "variables": names }), |_| {
                 let rows: Vec<Vec<String>> =
                     SETTINGS.iter().map(|s| vec![s.key.path.to_owned(), environment_name(s.key.path)]).collect();
@@ -41,7 +43,11 @@ fn show(context: &Context, origin: bool) -> Result<(), Problem> {
         let shown = value.map_or_else(|| "unset".to_owned(), ToString::to_string);
         let body = json!({ "value": value, "origin": source(&effective.origin) });
         map.insert(key.to_owned(), if origin { body } else { json!(value) });
-        rows.push(if origin { vec![key.to_owned(), shown, source(&effective.origin)] } else { vec![key.to_owned(), shown] });
+        rows.push(if origin {
+            vec![key.to_owned(), shown, source(&effective.origin)]
+        } else {
+            vec![key.to_owned(), shown]
+        });
     }
     let head: &[&str] = if origin { &["key", "value", "origin"] } else { &["key", "value"] };
     emit(context.json, &json!({ "settings": map, "digest": context.settings.digest() }), |_| table(head, &rows))

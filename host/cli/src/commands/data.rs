@@ -6,9 +6,7 @@ use crate::output::{document, emit, grouped, table};
 use ghtrader_core::{Column, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety};
 use ghtrader_market::Dialect;
 use ghtrader_market::synth::{SynthMarket, SynthReport, SynthSpec, write_tqsdk_csv};
-use ghtrader_pipeline::{
-    DayReport, ImportOptions, ImportOutcome, ImportSummary, ValidationPolicy, import, report_day,
-};
+use ghtrader_pipeline::{DayReport, ImportOptions, ImportOutcome, ImportSummary, ValidationPolicy, import, report_day};
 use ghtrader_store::{Counting, Dataset, DayMeta, Store};
 use rayon::prelude::*;
 use serde_json::json;
@@ -47,7 +45,12 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         Data::Show { symbol, day } => {
             let dataset = dataset_of(&symbol);
             let manifest = context.store()?.manifest(dataset, &symbol, day)?.ok_or_else(|| {
-                Problem::new("day_missing", ErrorClass::User, format!("{symbol} {day} is not stored"), "ghtrader data list")
+                Problem::new(
+                    "day_missing",
+                    ErrorClass::User,
+                    format!("{symbol} {day} is not stored"),
+                    "ghtrader data list",
+                )
             })?;
             emit(context.json, &manifest, |m| {
                 format!("{symbol} {day}: {} rows, sha256 {}, source {}", grouped(m.rows as i64), m.sha256, m.source)
@@ -62,10 +65,15 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         Data::Verify { deep } => {
             let report = context.store()?.verify(deep)?;
             emit(context.json, &report, |r| {
-                let bad: Vec<String> = r.bad.iter().map(|b| format!("\n  bad: {} ({}): {}", b.what, b.path.display(), b.why)).collect();
+                let bad: Vec<String> =
+                    r.bad.iter().map(|b| format!("\n  bad: {} ({}): {}", b.what, b.path.display(), b.why)).collect();
                 format!("{} symbol-days, {} rows: {} bad{}", r.days, grouped(r.rows as i64), r.bad.len(), bad.concat())
             })?;
-            return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Negative.exit_code()) });
+            return Ok(if report.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(ErrorClass::Negative.exit_code())
+            });
         }
         Data::Schema => {
             let columns: Vec<&str> = std::iter::once("symbol").chain(Column::all().map(Column::name)).collect();
@@ -281,7 +289,9 @@ fn sessions(context: &Context, var: &Variety, day: TradingDay) -> Result<(), Pro
         .collect();
     let body: Vec<_> = windows
         .iter()
-        .map(|w| json!({ "session": if w.night { "night" } else { "day" }, "start_ns": w.start_ns, "end_ns": w.end_ns }))
+        .map(
+            |w| json!({ "session": if w.night { "night" } else { "day" }, "start_ns": w.start_ns, "end_ns": w.end_ns }),
+        )
         .collect();
     emit(context.json, &json!({ "variety": var, "trading_day": day, "windows": body }), |_| {
         table(&["session", "start", "end"], &rows)

@@ -52,7 +52,10 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     let mut notes = source.notes.clone();
     let schedule_report = schedule(&context, &store, &source.variety, &mut notes)?;
     let schedule = main_contract::stored_schedule(&store, &source.variety)?;
-    clock.done("main schedule", &format!("{} days, {} rolls", schedule_report["rows"], schedule.rows().last().map_or(0, |r| r.segment_id)));
+    clock.done(
+        "main schedule",
+        &format!("{} days, {} rolls", schedule_report["rows"], schedule.rows().last().map_or(0, |r| r.segment_id)),
+    );
     let main_l5 = main_contract::build(&context, &store, &schedule, MainL5Options::default())?;
     main_l5.check_health()?;
     clock.done("main_l5", &format!("{} rows", grouped(main_l5.rows as i64)));
@@ -71,9 +74,11 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     let host = plugin::host(&context)?;
     let features = [plugin::load(&host, &plugins.join("core-factors.wasm"))?];
     let label = plugin::load(&host, &plugins.join("direction.wasm"))?;
-    let (set, day_starts) =
-        train::training_set(&context, &store, &schedule, &features, &label, HORIZON_ROWS)?;
-    clock.done("features and labels", &format!("{} rows of {} columns", grouped(set.rows() as i64), set.columns.len() + 1));
+    let (set, day_starts) = train::training_set(&context, &store, &schedule, &features, &label, HORIZON_ROWS)?;
+    clock.done(
+        "features and labels",
+        &format!("{} rows of {} columns", grouped(set.rows() as i64), set.columns.len() + 1),
+    );
     let trained = walk(&context, set, day_starts, &mut notes)?;
     let scoring = || match &trained {
         Some(trained) => trained.scoring(),
@@ -100,6 +105,8 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     };
     let (result_digest, output_digest) = digests(&key, &runs, &walk_forward);
     let strategies: Map<String, Value> = runs.iter().map(|r| (r.0.to_owned(), r.4.clone())).collect();
+    let mut main_l5 = document(&main_l5)?;
+    without(&mut main_l5, &["built_days", "restamped_days", "unchanged_days", "rows_without_depth", "shallow_days"]);
     let report = json!({
         "schema_version": SCHEMA_VERSION,
         "result_digest": result_digest,
@@ -192,12 +199,16 @@ fn artefacts(given: Option<&Path>) -> Result<PathBuf, Problem> {
 fn input_key(command: &Demo) -> Result<Digest, Problem> {
     let mut b = DigestBuilder::new("ghtrader demo inputs 1");
     if command.ticks.is_empty() {
-        b.int(i64::from(command.days)).int(command.seed.cast_signed()).float(command.signal).int(i64::from(ROWS_PER_DAY));
+        b.int(i64::from(command.days))
+            .int(command.seed.cast_signed())
+            .float(command.signal)
+            .int(i64::from(ROWS_PER_DAY));
     }
     let mut files = Vec::new();
     for path in &command.ticks {
-        let bytes = std::fs::read(path)
-            .map_err(|e| crate::context::io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))?;
+        let bytes = std::fs::read(path).map_err(|e| {
+            crate::context::io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e)
+        })?;
         files.push(Digest::of(&bytes));
     }
     files.sort_unstable();
@@ -282,7 +293,12 @@ fn imported(context: &Context, files: &[PathBuf], store: &dyn Store) -> Result<S
 }
 
 /// By open interest; too few days for that rule make the most open contract of the first day the main one throughout.
-fn schedule(context: &Context, store: &dyn Store, variety: &Variety, notes: &mut Vec<String>) -> Result<Value, Problem> {
+fn schedule(
+    context: &Context,
+    store: &dyn Store,
+    variety: &Variety,
+    notes: &mut Vec<String>,
+) -> Result<Value, Problem> {
     let source = ScheduleSource::OpenInterest(main_contract::rule(context));
     let table = ContractTable::builtin();
     let report = match ghtrader_pipeline::build_main_schedule(store, variety, &source, &context.calendar, table) {
@@ -296,14 +312,25 @@ fn schedule(context: &Context, store: &dyn Store, variety: &Variety, notes: &mut
         }
         other => other?,
     };
-    document(&report)
+    // What this run had to do depends on what was there before; the report says what there is.
+    let mut body = document(&report)?;
+    without(&mut body, &["outcome", "replaced_hash"]);
+    Ok(body)
+}
+
+/// Takes fields out of a document.
+fn without(body: &mut Value, fields: &[&str]) {
+    if let Value::Object(map) = body {
+        map.retain(|key, _| !fields.contains(&key.as_str()));
+    }
 }
 
 fn first_leader(store: &dyn Store, variety: &Variety) -> Result<(TradingDay, ContractId), Problem> {
     let mut leader: Option<(TradingDay, f64, ContractId)> = None;
     for symbol in store.symbols(Dataset::Ticks)? {
         let contract: ContractId = symbol.parse().map_err(bad_symbol)?;
-        let Some(day) = store.days(Dataset::Ticks, &symbol)?.first().copied().filter(|_| contract.variety() == variety) else {
+        let Some(day) = store.days(Dataset::Ticks, &symbol)?.first().copied().filter(|_| contract.variety() == variety)
+        else {
             continue;
         };
         let ticks = store.load_day(Dataset::Ticks, &symbol, day)?;
@@ -354,6 +381,8 @@ fn run_spec(name: &str, variety: &Variety, context: &Context) -> RunSpec {
     let mut spec = RunSpec::of_strategy(name, &variety.to_string(), plugin(name));
     if name == "score-threshold" {
         spec.lineup.features.push(plugin("core-factors"));
+        // A round trip costs about one tick of spread and one of fees: weak edges are not worth it.
+        spec.lineup.strategy.params.insert("threshold".to_owned(), toml::Value::Float(0.5));
     }
     let us = |key: &str| context.settings.integer(key) as u64;
     spec.latency.feed_us = us("backtest.feed_us");
@@ -365,7 +394,11 @@ fn run_spec(name: &str, variety: &Variety, context: &Context) -> RunSpec {
     spec
 }
 
-fn digests(key: &Digest, runs: &[(&str, RunSpec, Prepared, RunResult, Value)], walk_forward: &Value) -> (Digest, Digest) {
+fn digests(
+    key: &Digest,
+    runs: &[(&str, RunSpec, Prepared, RunResult, Value)],
+    walk_forward: &Value,
+) -> (Digest, Digest) {
     let mut result = DigestBuilder::new("ghtrader demo result 1");
     let mut output = DigestBuilder::new("ghtrader demo output 1");
     result.digest(key);
@@ -380,10 +413,7 @@ fn digests(key: &Digest, runs: &[(&str, RunSpec, Prepared, RunResult, Value)], w
 /// The command that makes this report again.
 fn shown_command(command: &Demo) -> String {
     if command.ticks.is_empty() {
-        return format!(
-            "cargo xtask demo --days {} --seed {} --signal {}",
-            command.days, command.seed, command.signal
-        );
+        return format!("cargo xtask demo --days {} --seed {} --signal {}", command.days, command.seed, command.signal);
     }
     let files: Vec<String> =
         command.ticks.iter().filter_map(|f| f.file_name()).map(|f| f.to_string_lossy().into_owned()).collect();

@@ -47,7 +47,12 @@ pub(crate) fn run(global: &Global) -> Result<ExitCode, Problem> {
     ];
     match Context::new(global) {
         Ok(context) => {
-            checks.push(Check::new("settings", State::Ok, format!("digest {}", context.settings.digest().short16()), ""));
+            checks.push(Check::new(
+                "settings",
+                State::Ok,
+                format!("digest {}", context.settings.digest().short16()),
+                "",
+            ));
             checks.push(root(&context.root));
             checks.push(disk(&context.root));
             checks.push(store(&context));

@@ -43,19 +43,14 @@ pub(crate) fn run(dir: &Path, json: bool) -> Result<ExitCode, Problem> {
     }
     for folder in ["data", "artifacts", "runs"] {
         let folder = dir.join(folder);
-        std::fs::create_dir_all(&folder).map_err(|e| {
-            crate::context::io_problem("unwritable", &format!("cannot make {}", folder.display()), &e)
-        })?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| crate::context::io_problem("unwritable", &format!("cannot make {}", folder.display()), &e))?;
     }
     publish(&dir.join("maker.toml"), EXAMPLE_RUN.as_bytes())?;
     // Last: the folder counts as a project once its settings are there.
     publish(&settings, ghtrader_settings::commented_file().as_bytes())?;
     emit(json, &json!({ "root": dir }), |_| {
-        format!(
-            "made {}\nnext: ghtrader --root {} data synth --var cu --days 20",
-            settings.display(),
-            dir.display()
-        )
+        format!("made {}\nnext: ghtrader --root {} data synth --var cu --days 20", settings.display(), dir.display())
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,8 +5,8 @@ use crate::context::{Context, io_problem};
 use crate::output::{emit, grouped, table};
 use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
 use ghtrader_pipeline::{
-    MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5, build_main_schedule,
-    parse_events,
+    MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5,
+    build_main_schedule, parse_events,
 };
 use ghtrader_store::{Schedule, Store};
 use serde_json::json;
@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem> {
     match command {
         Main::Schedule { var, source, file } => {
-            let by_file = source.map_or(context.settings.text_of("schedule.source") == Some("file"), |s| s == Source::File);
+            let by_file =
+                source.map_or(context.settings.text_of("schedule.source") == Some("file"), |s| s == Source::File);
             let source = if by_file {
                 let path = file.ok_or_else(|| {
                     Problem::new(
@@ -28,7 +29,11 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
                 })?;
                 let text = std::fs::read_to_string(&path)
                     .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))?;
-                ScheduleSource::Events { name: "file".to_owned(), events: parse_events(&text).map_err(|source| PipelineError::Schedule { variety: var.to_string(), source })? }
+                ScheduleSource::Events {
+                    name: "file".to_owned(),
+                    events: parse_events(&text)
+                        .map_err(|source| PipelineError::Schedule { variety: var.to_string(), source })?,
+                }
             } else {
                 ScheduleSource::OpenInterest(rule(context))
             };
@@ -39,7 +44,8 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
             let store = context.store()?;
             let schedule = stored_schedule(&store, &var)?;
             let workers = workers.unwrap_or(context.settings.integer("main_l5.total_workers") as usize);
-            let report = build(context, &store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
+            let report =
+                build(context, &store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
             emit(context.json, &report, build_text)?;
             report.check_health()?;
         }
@@ -103,8 +109,7 @@ pub(crate) fn build(
 }
 
 fn schedule_text(r: &ScheduleReport) -> String {
-    let rolls: Vec<String> =
-        r.rolls.iter().map(|x| format!("\n  {} {} → {}", x.trading_day, x.from, x.to)).collect();
+    let rolls: Vec<String> = r.rolls.iter().map(|x| format!("\n  {} {} → {}", x.trading_day, x.from, x.to)).collect();
     let warnings: Vec<String> = r.warnings.iter().map(|w| format!("\nwarning: {}", w.message)).collect();
     format!(
         "{} {}: {} days from {} to {}, hash {}, {} rolls{}{}",

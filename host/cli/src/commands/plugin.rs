@@ -71,12 +71,19 @@ pub(crate) fn load(host: &PluginHost, path: &Path) -> Result<Arc<Plugin>, Proble
 
 fn pack(context: &Context, module: &Path, manifest: &Path, out: &Path) -> Result<(), Problem> {
     let text = String::from_utf8(read(manifest)?).map_err(|_| {
-        Problem::new("manifest_not_text", ErrorClass::User, format!("{} is no UTF-8", manifest.display()), "save it as UTF-8")
+        Problem::new(
+            "manifest_not_text",
+            ErrorClass::User,
+            format!("{} is no UTF-8", manifest.display()),
+            "save it as UTF-8",
+        )
     })?;
     let artefact = ghtrader_plugin::pack(&read(module)?, &text).map_err(|f| Finding::into_problem(&f))?;
     publish(out, &artefact)?;
     let body = serde_json::json!({ "artefact": out, "digest": Digest::of(&artefact), "bytes": artefact.len() });
-    emit(context.json, &body, |b| format!("{}  {} bytes  {}", out.display(), b["bytes"], b["digest"].as_str().unwrap_or_default()))
+    emit(context.json, &body, |b| {
+        format!("{}  {} bytes  {}", out.display(), b["bytes"], b["digest"].as_str().unwrap_or_default())
+    })
 }
 
 fn check(context: &Context, artefact: &Path) -> Result<ExitCode, Problem> {
@@ -147,7 +154,12 @@ fn read_ticks(path: &Path, calendar: &Calendar) -> Result<Ticks, Problem> {
         ticks.rows.extend_from(&day.ticks.view(), 0..day.ticks.rows());
     }
     if ticks.rows.rows() == 0 {
-        return Err(Problem::new("no_rows", ErrorClass::User, format!("{} holds no rows", path.display()), "give a file with rows"));
+        return Err(Problem::new(
+            "no_rows",
+            ErrorClass::User,
+            format!("{} holds no rows", path.display()),
+            "give a file with rows",
+        ));
     }
     Ok(ticks)
 }
@@ -272,7 +284,12 @@ pub(crate) fn pairs(params: &[String]) -> Result<Vec<(String, String)>, Problem>
         .iter()
         .map(|p| {
             let (name, value) = p.split_once('=').ok_or_else(|| {
-                Problem::new("usage", ErrorClass::User, format!("`{p}` is no name=value"), "write --param horizon_rows=50")
+                Problem::new(
+                    "usage",
+                    ErrorClass::User,
+                    format!("`{p}` is no name=value"),
+                    "write --param horizon_rows=50",
+                )
             })?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         })

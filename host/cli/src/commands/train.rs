@@ -210,9 +210,17 @@ pub(crate) fn interval(i: &Interval) -> String {
 /// Folds and pooled figures for people.
 pub(crate) fn summary(walk: &WalkForward) -> String {
     let row = |name: String, e: &ghtrader_train::Evaluation| {
-        vec![name, interval(&e.auc_up_down), interval(&e.auc_up), interval(&e.log_loss), interval(&e.brier), interval(&e.ece)]
+        vec![
+            name,
+            interval(&e.auc_up_down),
+            interval(&e.auc_up),
+            interval(&e.log_loss),
+            interval(&e.brier),
+            interval(&e.ece),
+        ]
     };
-    let mut rows: Vec<Vec<String>> = walk.folds.iter().map(|f| row(format!("fold {}", f.fold.split), &f.test)).collect();
+    let mut rows: Vec<Vec<String>> =
+        walk.folds.iter().map(|f| row(format!("fold {}", f.fold.split), &f.test)).collect();
     rows.push(row("all".to_owned(), &walk.pooled));
     table(&["out of sample", "AUC up/down", "AUC up/rest", "log loss", "Brier", "ECE"], &rows)
 }

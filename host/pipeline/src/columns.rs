@@ -6,7 +6,7 @@ use ghtrader_core::{
     TradingDay, Variety, WordColumn, day_borders, pack_rows,
 };
 use ghtrader_plugin::{
-    Boundary, FeatureInstance, Instrument, LabelInstance, Params, Plugin, PluginFault, Reach, Role,
+    Boundary, FeatureInstance, Instrument, LabelInstance, Params, Plugin, PluginFault, PluginManifest, Reach, Role,
 };
 use ghtrader_store::{ColumnKind, ColumnsKey, ColumnsManifest, Dataset, Manifest, NamedColumn, Schedule, Store};
 use rayon::prelude::*;
@@ -81,6 +81,44 @@ pub struct ColumnsReport {
     pub rows: u64,
     /// Digest over all days' files.
     pub dataset_digest: Digest,
+}
+
+/// What makes columns: a loaded plugin, or the same code without a sandbox.
+pub trait ColumnPlugin: Sync {
+    /// `role/name@version`.
+    fn identity(&self) -> &str;
+    /// Digest of the artefact: code and promise.
+    fn digest(&self) -> Digest;
+    /// What it promises.
+    fn manifest(&self) -> &PluginManifest;
+    /// A new feature instance.
+    ///
+    /// # Errors
+    /// The plugin's fault.
+    fn feature(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn FeatureInstance>, PluginFault>;
+    /// A new label instance.
+    ///
+    /// # Errors
+    /// The plugin's fault.
+    fn label(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn LabelInstance>, PluginFault>;
+}
+
+impl ColumnPlugin for Plugin {
+    fn identity(&self) -> &str {
+        self.identity()
+    }
+    fn digest(&self) -> Digest {
+        self.digest()
+    }
+    fn manifest(&self) -> &PluginManifest {
+        self.manifest()
+    }
+    fn feature(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn FeatureInstance>, PluginFault> {
+        self.feature(params, instrument)
+    }
+    fn label(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn LabelInstance>, PluginFault> {
+        self.label(params, instrument)
+    }
 }
 
 /// The columns of one symbol-day's rows by a feature instance, in memory: `out[column][row]`, NaN canonical.
@@ -193,7 +231,7 @@ struct Job<'a> {
 
 struct Builder<'a> {
     store: &'a dyn Store,
-    plugin: &'a Plugin,
+    plugin: &'a dyn ColumnPlugin,
     params: Params,
     variety: Variety,
     symbol: String,
@@ -204,8 +242,8 @@ struct Builder<'a> {
 
 /// Builds the columns of a feature or label plugin over every `main_l5` day of a schedule.
 ///
-/// A day is computed again only if the component, a parameter, its rows, the warm-up rows before it or the look-ahead
-/// rows behind it changed. A plugin's fault fails its day; the others go on.
+/// A day is computed again only if the component, a parameter, its contract, price tick or multiplier, its rows, the
+/// warm-up rows before it or the look-ahead rows behind it changed. A plugin's fault fails its day; the others go on.
 ///
 /// # Errors
 /// Those of the store; a plugin of another role; parameters that the manifest does not allow. Failed days are in the report.
@@ -213,7 +251,7 @@ struct Builder<'a> {
 pub fn build_columns(
     store: &dyn Store,
     schedule: &Schedule,
-    plugin: &Plugin,
+    plugin: &dyn ColumnPlugin,
     params: &Params,
     calendar: &Calendar,
     table: &ContractTable,
@@ -293,13 +331,14 @@ impl Builder<'_> {
         manifests.iter().enumerate().map(job).collect()
     }
 
-    fn key(&self, kind: ColumnKind, job: &Job<'_>) -> ColumnsKey {
+    fn key(&self, kind: ColumnKind, job: &Job<'_>, instrument: &Instrument) -> ColumnsKey {
         let manifest = &self.plugin.manifest().plugin;
         let mut b = DigestBuilder::new("ghtrader columns 1");
         b.int(NUMERICS_VERSION).digest(&self.plugin.digest());
         for (name, value) in &self.params {
             b.text(name).text(&value.to_string());
         }
+        b.text(&instrument.symbol).float(instrument.price_tick).float(instrument.multiplier);
         // A day's build digest names its rows; its file also carries the schedule's hash, which an added day changes.
         b.digest(&job.manifest.build).int(job.before.len() as i64).int(i64::from(job.first_of_segment));
         job.before.iter().chain(&job.behind).for_each(|m| {
@@ -312,15 +351,15 @@ impl Builder<'_> {
 
     fn day(&self, kind: ColumnKind, job: &Job<'_>) -> Result<ColumnsDayReport, DayError> {
         let trading_day = job.manifest.trading_day;
-        let key = self.key(kind, job);
+        let spec = self.table.spec(&self.variety, trading_day)?;
+        let symbol = job.manifest.underlying.as_ref().map_or_else(|| self.symbol.clone(), |u| u.contract.to_string());
+        let instrument = Instrument { symbol, price_tick: spec.price_tick, multiplier: spec.multiplier };
+        let key = self.key(kind, job, &instrument);
         if !self.options.full
             && let Some(manifest) = self.store.columns_manifest(&key)?
         {
             return Ok(ColumnsDayReport { trading_day, reused: true, manifest });
         }
-        let spec = self.table.spec(&self.variety, trading_day)?;
-        let symbol = job.manifest.underlying.as_ref().map_or_else(|| self.symbol.clone(), |u| u.contract.to_string());
-        let instrument = Instrument { symbol, price_tick: spec.price_tick, multiplier: spec.multiplier };
         let ticks = self.store.load_day(Dataset::MainL5, &self.symbol, trading_day)?;
         let view = ticks.view();
         let computed = match kind {

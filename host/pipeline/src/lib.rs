@@ -6,7 +6,7 @@ mod import_summary;
 mod rejects;
 
 pub use columns::{
-    ColumnsDayReport, ColumnsOptions, ColumnsReport, FailedDay, build_columns, compute_feature_columns,
+    ColumnPlugin, ColumnsDayReport, ColumnsOptions, ColumnsReport, FailedDay, build_columns, compute_feature_columns,
     compute_label_columns, session_ranges,
 };
 

@@ -252,19 +252,19 @@ impl Joined {
     }
 }
 
-fn is_gzip(bytes: &[u8]) -> bool {
+pub(crate) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
 }
 
 /// Ends the text with exactly one line end; empty lines at the end are no rows.
-fn end_line(data: &mut Vec<u8>) {
+pub(crate) fn end_line(data: &mut Vec<u8>) {
     let end = data.trim_ascii_end().len();
     data.truncate(end);
     data.push(b'\n');
 }
 
 /// The text without a byte-order mark.
-fn check_text<'t>(path: &Path, text: &'t [u8]) -> Result<&'t [u8], MarketError> {
+pub(crate) fn check_text<'t>(path: &Path, text: &'t [u8]) -> Result<&'t [u8], MarketError> {
     if text.trim_ascii().is_empty() {
         return Err(MarketError::Empty { path: path.to_owned() });
     }

@@ -129,6 +129,21 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Reads a header of tick columns with or without prefixes, of which any may be missing but the time.
+    ///
+    /// # Errors
+    /// `Header` without a time column or with a column twice, `MixedSymbols` if prefixes differ.
+    pub(crate) fn of_tick_columns(path: &Path, line: &str) -> Result<Self, MarketError> {
+        let names: Vec<&str> = line.trim_end().split(',').map(|f| f.trim().trim_matches('"').trim()).collect();
+        let layout = Self::tqsdk(path, &names)?;
+        let wrong = |reason: String| MarketError::Header { path: path.to_owned(), reason };
+        layout.check_once().map_err(wrong)?;
+        if !layout.fields.contains(&Field::DateTime) && !layout.fields.contains(&Field::Nano) {
+            return Err(wrong("column datetime is missing".to_owned()));
+        }
+        Ok(layout)
+    }
+
     fn by_names(dialect: Dialect, names: &[&str], field: impl Fn(&str) -> Field) -> Self {
         Self {
             dialect,
@@ -185,13 +200,18 @@ impl Layout {
         }
     }
 
-    /// Columns that must be there, columns that may stand once only, levels that must be whole.
-    fn check(&self) -> Result<(), String> {
+    fn check_once(&self) -> Result<(), String> {
         for (i, field) in self.fields.iter().enumerate() {
             if *field != Field::Skip && self.fields[..i].contains(field) {
                 return Err(format!("column {} stands there twice", self.names[i]));
             }
         }
+        Ok(())
+    }
+
+    /// Columns that must be there, columns that may stand once only, levels that must be whole.
+    fn check(&self) -> Result<(), String> {
+        self.check_once()?;
         let has = |column: Column| self.fields.iter().any(|f| f.cell() == Some(cell(column)));
         let best = [Column::bid_price(0), Column::bid_volume(0), Column::ask_price(0), Column::ask_volume(0)];
         let mut needed = vec![Column::LastPrice, Column::Volume, Column::OpenInterest];

@@ -8,6 +8,7 @@ mod field;
 mod file;
 mod layout;
 mod number;
+mod plain;
 mod rows;
 mod stamp;
 
@@ -19,6 +20,7 @@ pub use number::{
     Decimal, Grid, Number, NumberError, average_price, parse_count, parse_lots, parse_number, parse_price,
     price_to_ticks,
 };
+pub use plain::{PlainTicks, read_plain};
 pub use rows::{Reject, Row, parse_row};
 pub use stamp::{StampError, ctp_time, datetime_text};
 pub mod synth;

@@ -137,13 +137,20 @@ struct CurrentDay {
     multiplier: f64,
 }
 
+/// Which of the two time columns a TqSdk file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamps {
+    Text,
+    Nano,
+    Both,
+}
+
 /// Reads rows one after the other; keeps what rows next to each other share.
 pub(crate) struct RowReader<'a> {
     layout: &'a Layout,
     rules: &'a Rules<'a>,
     instrument: Option<String>,
-    /// The file writes each instant as text and as a number.
-    two_stamps: bool,
+    stamps_are: Stamps,
     stamps: StampReader,
     current: Option<CurrentDay>,
     clock: Option<(u32, DayClock)>,
@@ -162,7 +169,11 @@ impl<'a> RowReader<'a> {
             layout,
             rules,
             instrument: rules.contract.map(|(_, c)| c.instrument()),
-            two_stamps: layout.fields.contains(&Field::Nano),
+            stamps_are: match (layout.fields.contains(&Field::DateTime), layout.fields.contains(&Field::Nano)) {
+                (true, true) => Stamps::Both,
+                (false, true) => Stamps::Nano,
+                _ => Stamps::Text,
+            },
             stamps: StampReader::default(),
             current: None,
             clock: None,
@@ -228,6 +239,33 @@ impl<'a> RowReader<'a> {
             }
         }
         Ok(out)
+    }
+
+    /// Reads a whole text row by row as it stands: no grid, no calendar, no row dropped. Time must not go back.
+    pub(crate) fn every_row(&mut self, bytes: &[u8]) -> Result<TickTable, Reject> {
+        let mut table = unnumbered(bytes.len() / (line_end(bytes, 0).max(1)) + 1);
+        let (mut start, mut last_ns) = (0, i64::MIN);
+        while start < bytes.len() {
+            let read = self.fields(bytes, start).and_then(|next| Ok((next, self.stamp()?.0)));
+            let in_order = read.and_then(|(next, ts_ns)| {
+                if ts_ns < last_ns { Err(Fault::TimeBackwards { ts_ns, last_ns }) } else { Ok((next, ts_ns)) }
+            });
+            let (next, ts_ns) = in_order.map_err(|fault| {
+                let line = bytes[start..line_end(bytes, start)].trim_ascii_end();
+                self.reject(table.rows() as u64, line, fault, None)
+            })?;
+            (start, last_ns) = (next, ts_ns);
+            table.ts_ns.push(ts_ns);
+            for (column, value) in table.floats.iter_mut().zip(&self.cells) {
+                column.push(*value);
+            }
+        }
+        Ok(table)
+    }
+
+    /// Takes rows of this contract only.
+    pub(crate) fn only(&mut self, instrument: &str) {
+        self.instrument = Some(instrument.to_owned());
     }
 
     fn repeats(&self, table: &TickTable, before: Option<&LastRow>) -> bool {
@@ -374,10 +412,13 @@ impl<'a> RowReader<'a> {
     #[inline]
     fn stamp(&mut self) -> Result<(i64, Option<TradingDay>), Fault> {
         if self.layout.dialect == Dialect::Tqsdk {
-            if self.two_stamps && self.text_ns != self.nano {
-                return Err(Fault::StampsDisagree { text_ns: self.text_ns, nano: self.nano });
-            }
-            return Ok((self.text_ns, None));
+            return match self.stamps_are {
+                Stamps::Text => Ok((self.text_ns, None)),
+                Stamps::Both if self.text_ns != self.nano => {
+                    Err(Fault::StampsDisagree { text_ns: self.text_ns, nano: self.nano })
+                }
+                Stamps::Both | Stamps::Nano => Ok((self.nano, None)),
+            };
         }
         let clock = match self.clock {
             Some((number, clock)) if number == self.day_number => clock,

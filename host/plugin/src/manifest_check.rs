@@ -97,10 +97,12 @@ fn missing(key: &str) -> Finding {
 /// Numbers written without a point become what their type says, so that there is one canonical form.
 fn normalised(mut manifest: PluginManifest) -> PluginManifest {
     for p in &mut manifest.param {
-        let typed = |v: &ParamValue| v.as_kind(p.kind).unwrap_or_else(|| v.clone());
-        p.default = typed(&p.default);
-        p.min = p.min.as_ref().map(typed);
-        p.max = p.max.as_ref().map(typed);
+        let kind = p.kind;
+        for value in [Some(&mut p.default), p.min.as_mut(), p.max.as_mut()].into_iter().flatten() {
+            if let Some(typed) = value.as_kind(kind) {
+                *value = typed;
+            }
+        }
     }
     manifest
 }

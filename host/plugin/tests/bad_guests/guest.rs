@@ -95,14 +95,7 @@ impl Guest<'_> {
   (func (export "ghtrader:plugin/feature@0.1.0-next#compute") (param $rows i32) (param $words i32) (result i32)
     {compute}))"#
         );
-        let mut module = wat::parse_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let mut resolve = wit_parser::Resolve::new();
-        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/next");
-        let (package, _) = resolve.push_dir(wit).unwrap();
-        let world = resolve.select_world(&[package], Some(self.world)).unwrap();
-        wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8)
-            .unwrap();
-        module
+        embed(&text, self.world)
     }
 
     /// The artefact with the truthful manifest.
@@ -113,4 +106,15 @@ impl Guest<'_> {
     pub(crate) fn with_manifest(&self, manifest: &str) -> Result<Vec<u8>, Vec<Finding>> {
         pack(&self.module(), manifest)
     }
+}
+
+/// A core module from its text, with the metadata of a world.
+pub(crate) fn embed(text: &str, world: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let mut resolve = wit_parser::Resolve::new();
+    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/next");
+    let (package, _) = resolve.push_dir(wit).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    module
 }

@@ -38,9 +38,9 @@ fn check(guest: &Guest<'_>, code: &str) -> PluginFault {
     assert_eq!(bad.compute(&rows, &mut out).unwrap_err(), fault, "a retired instance gives the same fault");
     assert_eq!(bad.boundary(Boundary::Session).unwrap_err(), fault);
     assert!(again.elapsed() < Duration::from_secs(1));
-    for mut lives in [neighbour.as_mut(), start(&host, &Guest::default()).as_mut()] {
+    for lives in [neighbour.as_mut(), start(&host, &Guest::default()).as_mut()] {
         out.clear();
-        (&mut lives).compute(&rows, &mut out).unwrap();
+        lives.compute(&rows, &mut out).unwrap();
         assert_eq!(bits(&out), rows, "a neighbour was harmed");
     }
     fault

@@ -12,9 +12,13 @@ use std::ops::Range;
 /// Where borders lie, the same for every cutting: before row `i`, by the seed alone.
 fn borders(seed: u64, rows: usize) -> Vec<(usize, Boundary)> {
     let mut rng = Rng(seed ^ 0xb0de);
-    (1..rows)
-        .filter_map(|row| rng.one_in(200).then(|| (row, Boundary::ALL[rng.below(Boundary::ALL.len() as u64) as usize])))
-        .collect()
+    let mut borders = Vec::new();
+    for row in 1..rows {
+        if rng.one_in(200) {
+            borders.push((row, Boundary::ALL[rng.below(Boundary::ALL.len() as u64) as usize]));
+        }
+    }
+    borders
 }
 
 /// All outputs of a stream; blocks are cut at borders too.

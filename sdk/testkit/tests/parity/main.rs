@@ -1,6 +1,8 @@
 //! Native = component row by row = component in blocks of any size, to the bit (F-02).
 //!
 //! NaN counts as one value: its payload may differ between targets, and whoever stores it makes it canonical.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::single_range_in_vec_init, reason = "one block is a cutting too")]
 
 mod columns;
 mod strategies;

@@ -2,7 +2,7 @@
 
 use crate::finding::nearest;
 use crate::manifest::{OutputPromise, ParamSpec, PluginManifest, Role, SUPPORTED_CONTRACTS};
-use crate::{Finding, Limits, ParamType, ParamValue};
+use crate::{Finding, Limits, ParamType};
 use ghtrader_core::{Column, Digest};
 use serde_json::Value;
 use std::collections::BTreeSet;

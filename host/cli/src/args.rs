@@ -274,6 +274,9 @@ pub(crate) enum Plugin {
         /// A parameter, name=value; may be repeated
         #[arg(long = "param", alias = "params", value_name = "K=V")]
         params: Vec<String>,
+        /// Contract of a file that names none
+        #[arg(long)]
+        symbol: Option<String>,
     },
 }
 

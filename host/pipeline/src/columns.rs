@@ -187,7 +187,7 @@ pub fn compute_label_columns(
     Ok(out)
 }
 
-/// Ranges of rows between session borders.
+/// Ranges of rows between session borders; one range of all rows if there is no border.
 pub fn session_ranges(rows: usize, borders: &[Border]) -> Vec<Range<usize>> {
     let cuts = borders.iter().filter(|b| b.kind == BorderKind::Session).map(|b| b.row);
     let starts: Vec<usize> = std::iter::once(0).chain(cuts).collect();
@@ -426,7 +426,7 @@ impl Builder<'_> {
         let reach = self.plugin.manifest().plugin.reach.unwrap_or_default();
         let (ranges, longer) = match reach {
             Reach::Session => (session_ranges(rows, &self.borders(view, job.manifest.trading_day)), None),
-            Reach::Day => (vec![0..rows], None),
+            Reach::Day => (session_ranges(rows, &[]), None),
             Reach::Segment => {
                 let mut all = ghtrader_core::TickTable::default();
                 all.extend_from(view, 0..rows);
@@ -435,7 +435,7 @@ impl Builder<'_> {
                     let next = next.view();
                     all.extend_from(&next, 0..next.rows());
                 }
-                (vec![0..all.rows()], Some(all))
+                (session_ranges(all.rows(), &[]), Some(all))
             }
         };
         let run = || -> Result<Computed, PluginFault> {

@@ -117,7 +117,7 @@ pub enum ImportError {
         summary: Box<ImportSummary>,
     },
     /// Every symbol-day was refused, or no row could be given to a day.
-    #[error("nothing stored: {rejected} of {read} rows rejected, the first for {detail}{}", in_file(summary))]
+    #[error("nothing stored: {rejected} of {read} rows rejected, the first for {detail}{}{}", refusal(summary), in_file(summary))]
     NothingStored {
         /// Code of the first rejection.
         code: &'static str,
@@ -155,6 +155,12 @@ pub enum ImportError {
 
 fn and_more(more: usize) -> String {
     if more == 0 { String::new() } else { format!(" (and {more} more files)") }
+}
+
+/// Why the first refused day was refused, with the bound.
+fn refusal(summary: &ImportSummary) -> String {
+    let day = summary.refused_days().find_map(|d| d.reason.as_ref().map(|why| (d, why)));
+    day.map_or_else(String::new, |(d, why)| format!("; {} {}: {why}", d.symbol, d.trading_day))
 }
 
 fn in_file(summary: &ImportSummary) -> String {

@@ -174,7 +174,7 @@ fn one(path: &str, value: &Value, kind: Kind, findings: &mut Vec<Finding>) {
             }
         }
         (Kind::Integers { min, max }, Value::Array(list)) if list.iter().all(Value::is_integer) => {
-            for bad in list.iter().filter_map(Value::as_integer).filter(|v| !(min..=max).contains(&v)) {
+            for bad in list.iter().filter_map(Value::as_integer).filter(|v| !(min..=max).contains(v)) {
                 wrong(format!("{bad} lies outside [{min}, {max}]"));
             }
         }

@@ -13,8 +13,10 @@ mod train;
 
 use crate::args::{Cli, Command};
 use crate::context::Context;
+use crate::output::emit;
 use clap::CommandFactory;
 use ghtrader_core::Problem;
+use serde_json::json;
 use std::process::ExitCode;
 
 /// Runs a command; its exit code is 0, or 1 where a check answers no.
@@ -23,7 +25,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
     match cli.command {
         Command::Init { ref dir } => return init::run(dir, cli.global.json),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "ghtrader", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ghtrader", &mut script);
+            let script = String::from_utf8_lossy(&script);
+            let body = json!({ "shell": shell.to_string(), "script": script });
+            emit(cli.global.json, &body, |_| script.to_string())?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Doctor => return doctor::run(&cli.global),

@@ -4,9 +4,10 @@ use crate::args::Plugin as Command;
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped};
 use ghtrader_core::{
-    Border, Calendar, ContractId, ContractTable, Digest, ErrorClass, Problem, TickTable, TradingDay, day_borders,
+    Border, Calendar, ContractId, ContractTable, Digest, ErrorClass, Problem, SymbolError, TradingDay, Variety,
+    day_borders,
 };
-use ghtrader_market::{ReadOptions, SymbolDay, TickFile};
+use ghtrader_market::{PlainTicks, read_plain};
 use ghtrader_pipeline::{compute_feature_columns, compute_label_columns, session_ranges};
 use ghtrader_plugin::{Boundary, Finding, HostConfig, Instrument, Limits, Params, Plugin, PluginHost, Reach, Role};
 use serde::Serialize;
@@ -21,8 +22,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Probl
     match command {
         Command::Pack { module, manifest, out } => pack(context, &module, &manifest, &out)?,
         Command::Check { artefact } => return check(context, &artefact),
-        Command::Eval { artefact, input, output, block, params } => {
-            let report = eval(context, &artefact, &input, &output, block, &params)?;
+        Command::Eval { artefact, input, output, block, params, symbol } => {
+            let report = eval(context, &artefact, &input, &output, block, &params, symbol.as_deref())?;
             emit(context.json, &report, |r| {
                 format!(
                     "{} rows, {} outputs, {} ns a row, peak {} MiB, output digest {}",
@@ -121,47 +122,31 @@ struct EvalReport {
     peak_memory_mib: u64,
 }
 
-/// One contract's rows of all days of a tick CSV, in time order, and the row at which each day starts.
-struct Ticks {
-    contract: ContractId,
-    rows: TickTable,
-    days: Vec<(usize, TradingDay)>,
-}
-
-fn read_ticks(path: &Path, calendar: &Calendar) -> Result<Ticks, Problem> {
-    let options = ReadOptions { calendar, ..ReadOptions::default() };
-    let file = TickFile::open(path, &options)?;
-    let read = file.read(&options)?;
-    if let Some(first) = read.rejects.first() {
-        return Err(Problem::new(
-            "bad_row",
+/// What an instance is told about a file's contract. A label reads the price tick, which an unknown symbol has not.
+fn instrument(role: Role, symbol: Option<&str>, ticks: &PlainTicks, path: &Path) -> Result<Instrument, Problem> {
+    let named = symbol.or(ticks.symbol.as_deref());
+    match (named, role) {
+        (Some(name), _) => {
+            let contract: ContractId = name.parse().map_err(|e: SymbolError| {
+                Problem::new(
+                    "bad_symbol",
+                    ErrorClass::User,
+                    format!("{}: {e}", path.display()),
+                    "name the contract with --symbol",
+                )
+            })?;
+            let day = ticks.days.first().map_or(TradingDay::from_days(0), |(_, day)| *day);
+            let spec = ContractTable::builtin().spec(contract.variety(), day)?;
+            Ok(Instrument { symbol: contract.to_string(), price_tick: spec.price_tick, multiplier: spec.multiplier })
+        }
+        (None, Role::Label) => Err(Problem::new(
+            "symbol_missing",
             ErrorClass::User,
-            format!(
-                "{}: {} rows cannot be read, the first is line {}: {}",
-                path.display(),
-                read.rejects.len(),
-                first.line,
-                first.detail
-            ),
-            "mend the rows, or import the file, which sets them aside, and evaluate over the store",
-        ));
+            format!("{} names no contract, so its price tick is not known", path.display()),
+            "name the contract with --symbol SHFE.cu2602",
+        )),
+        (None, _) => Ok(Instrument { symbol: String::new(), price_tick: f64::NAN, multiplier: f64::NAN }),
     }
-    let mut ticks = Ticks { contract: file.contract.clone(), rows: TickTable::default(), days: Vec::new() };
-    for part in read.days {
-        let phases = calendar.day_phases(file.contract.variety(), part.day);
-        let day = SymbolDay::assemble(&file.contract, &phases, vec![part.pieces]);
-        ticks.days.push((ticks.rows.rows(), day.day));
-        ticks.rows.extend_from(&day.ticks.view(), 0..day.ticks.rows());
-    }
-    if ticks.rows.rows() == 0 {
-        return Err(Problem::new(
-            "no_rows",
-            ErrorClass::User,
-            format!("{} holds no rows", path.display()),
-            "give a file with rows",
-        ));
-    }
-    Ok(ticks)
 }
 
 fn eval(
@@ -171,6 +156,7 @@ fn eval(
     output: &Path,
     block: u32,
     params: &[String],
+    symbol: Option<&str>,
 ) -> Result<EvalReport, Problem> {
     let host = host(context)?;
     let plugin = load(&host, artefact)?;
@@ -179,14 +165,17 @@ fn eval(
         .manifest()
         .parse_params(given.iter().map(|(k, v)| (k.as_str(), v.as_str())))
         .map_err(|f| Finding::into_problem(&f))?;
-    let ticks = read_ticks(input, &context.calendar)?;
-    let spec = ContractTable::builtin().spec(ticks.contract.variety(), ticks.days[0].1)?;
-    let instrument =
-        Instrument { symbol: ticks.contract.to_string(), price_tick: spec.price_tick, multiplier: spec.multiplier };
+    let role = plugin.manifest().plugin.role;
+    let ticks = read_plain(input, &context.calendar)?;
+    let instrument = instrument(role, symbol, &ticks, input)?;
+    let windows = Windows {
+        calendar: &context.calendar,
+        variety: instrument.symbol.parse().ok().map(|c: ContractId| c.variety().clone()),
+    };
     let started = Instant::now();
-    let (outputs, columns, memory_bytes) = match plugin.manifest().plugin.role {
-        Role::Feature => eval_feature(&context.calendar, &plugin, &params, &instrument, &ticks, block as usize)?,
-        Role::Label => eval_label(&context.calendar, &plugin, &params, &instrument, &ticks, block as usize)?,
+    let (outputs, columns, memory_bytes) = match role {
+        Role::Feature => eval_feature(&windows, &plugin, &params, &instrument, &ticks, block as usize)?,
+        Role::Label => eval_label(&windows, &plugin, &params, &instrument, &ticks, block as usize)?,
         Role::Strategy => {
             return Err(Problem::new(
                 "wrong_role",
@@ -197,9 +186,9 @@ fn eval(
         }
     };
     let elapsed = started.elapsed();
-    let rows = ticks.rows.rows();
+    let rows = ticks.ticks.rows();
     let mut text = format!("datetime_ns,{}\n", outputs.join(","));
-    for (row, ts_ns) in ticks.rows.ts_ns.iter().enumerate() {
+    for (row, ts_ns) in ticks.ticks.ts_ns.iter().enumerate() {
         // Writing to a text cannot fail.
         let _ = write!(text, "{ts_ns}");
         for column in &columns {
@@ -221,28 +210,37 @@ fn eval(
 /// Names, columns and memory of an evaluation.
 type Evaluated = (Vec<String>, Vec<Vec<f64>>, u64);
 
+/// Where a day's session windows come from; a file of no known contract has one window a day.
+struct Windows<'a> {
+    calendar: &'a Calendar,
+    variety: Option<Variety>,
+}
+
 /// Rows of each day with the borders inside it.
-fn day_parts<'a>(calendar: &'a Calendar, ticks: &'a Ticks) -> impl Iterator<Item = (Range<usize>, Vec<Border>)> + 'a {
+fn day_parts<'a>(
+    windows: &'a Windows<'_>,
+    ticks: &'a PlainTicks,
+) -> impl Iterator<Item = (Range<usize>, Vec<Border>)> + 'a {
     ticks.days.iter().enumerate().map(|(i, (start, day))| {
-        let end = ticks.days.get(i + 1).map_or(ticks.rows.rows(), |(next, _)| *next);
-        let windows = calendar.session_windows(ticks.contract.variety(), *day);
-        (*start..end, day_borders(&ticks.rows.ts_ns[*start..end], &windows))
+        let end = ticks.days.get(i + 1).map_or(ticks.ticks.rows(), |(next, _)| *next);
+        let sessions = windows.variety.as_ref().map_or(Vec::new(), |v| windows.calendar.session_windows(v, *day));
+        (*start..end, day_borders(&ticks.ticks.ts_ns[*start..end], &sessions))
     })
 }
 
 fn eval_feature(
-    calendar: &Calendar,
+    windows: &Windows<'_>,
     plugin: &Plugin,
     params: &Params,
     instrument: &Instrument,
-    ticks: &Ticks,
+    ticks: &PlainTicks,
     block_rows: usize,
 ) -> Result<Evaluated, Problem> {
     let mut instance = plugin.feature(params, instrument)?;
     let outputs: Vec<String> = instance.description().outputs.iter().map(|o| o.name.clone()).collect();
     let mut columns = vec![Vec::new(); outputs.len()];
-    let view = ticks.rows.view();
-    for (rows, borders) in day_parts(calendar, ticks) {
+    let view = ticks.ticks.view();
+    for (rows, borders) in day_parts(windows, ticks) {
         instance.boundary(Boundary::TradingDay)?;
         let part = compute_feature_columns(&mut *instance, &view.slice(rows), &borders, block_rows)?;
         columns.iter_mut().zip(part).for_each(|(to, from)| to.extend(from));
@@ -252,28 +250,28 @@ fn eval_feature(
 }
 
 fn eval_label(
-    calendar: &Calendar,
+    windows: &Windows<'_>,
     plugin: &Plugin,
     params: &Params,
     instrument: &Instrument,
-    ticks: &Ticks,
+    ticks: &PlainTicks,
     block_rows: usize,
 ) -> Result<Evaluated, Problem> {
     let mut instance = plugin.label(params, instrument)?;
     let outputs: Vec<String> = instance.description().outputs.iter().map(|o| o.name.clone()).collect();
-    let rows = ticks.rows.rows();
+    let rows = ticks.ticks.rows();
     let mut ranges = Vec::new();
     match plugin.manifest().plugin.reach.unwrap_or_default() {
         Reach::Session => {
-            for (day, borders) in day_parts(calendar, ticks) {
+            for (day, borders) in day_parts(windows, ticks) {
                 let inside = session_ranges(day.len(), &borders).into_iter();
                 ranges.extend(inside.map(|r| r.start + day.start..r.end + day.start));
             }
         }
-        Reach::Day => ranges.extend(day_parts(calendar, ticks).map(|(day, _)| day)),
+        Reach::Day => ranges.extend(day_parts(windows, ticks).map(|(day, _)| day)),
         Reach::Segment => ranges.push(0..rows),
     }
-    let columns = compute_label_columns(&mut *instance, &ticks.rows.view(), &ranges, rows, block_rows)?;
+    let columns = compute_label_columns(&mut *instance, &ticks.ticks.view(), &ranges, rows, block_rows)?;
     let memory = instance.memory_bytes().unwrap_or(0);
     Ok((outputs, columns, memory))
 }

@@ -1,6 +1,11 @@
 //! What tests across rooms share: the checkout, the program, the reference plugins, the shared data.
 
+mod ticks;
+
+pub use ticks::Ticks;
+
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -33,6 +38,59 @@ pub fn artefacts() -> PathBuf {
     dir
 }
 
+/// Writes a file, with the folders above it.
+///
+/// # Panics
+/// If it cannot be written.
+#[expect(clippy::panic, reason = "a test that cannot prepare its input fails")]
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    made.and_then(|()| std::fs::write(path, bytes)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// Every file below a folder, by its path in it, with its bytes.
+///
+/// # Panics
+/// If one cannot be read.
+#[expect(clippy::panic, reason = "a test that cannot look at its output fails")]
+pub fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            files.insert(path.strip_prefix(folder).unwrap_or(&path).to_path_buf(), bytes);
+        }
+    }
+    files
+}
+
+/// What a store in `root/data` holds, without what can be made again.
+pub fn stored(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = tree(&root.join("data"));
+    files.retain(|path, _| ["lake", "manifest", "schedule"].iter().any(|folder| path.starts_with(folder)));
+    files
+}
+
+/// A program beside the tests, as `cargo` builds it.
+///
+/// # Panics
+/// If it has not been built.
+#[expect(clippy::panic, reason = "a test without its program must fail, and say why")]
+pub fn binary(name: &str, package: &str) -> PathBuf {
+    // Test programs lie in `deps`, one folder below the binaries.
+    let own = std::env::current_exe().unwrap_or_default();
+    match own.ancestors().nth(2).map(|dir| dir.join(name)).filter(|p| p.is_file()) {
+        Some(program) => program,
+        None => panic!("{name} is not built; run `cargo build --release -p {package}`"),
+    }
+}
+
 /// The program under test, as `cargo xtask` builds it, run in a folder.
 pub struct Program {
     dir: PathBuf,
@@ -48,14 +106,8 @@ impl Program {
     ///
     /// # Panics
     /// If the program has not been built.
-    #[expect(clippy::panic, reason = "a test without its program must fail, and say why")]
     pub fn command(&self, args: &[&str]) -> Command {
-        // Test programs lie in `deps`, one folder below the binaries.
-        let own = std::env::current_exe().unwrap_or_default();
-        let Some(program) = own.ancestors().nth(2).map(|dir| dir.join("ghtrader")).filter(|p| p.is_file()) else {
-            panic!("ghtrader is not built; run `cargo build --release -p ghtrader-cli`");
-        };
-        let mut command = Command::new(program);
+        let mut command = Command::new(binary("ghtrader", "ghtrader-cli"));
         command.current_dir(&self.dir).args(args);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GHTRADER_")) {
             command.env_remove(name);

@@ -18,7 +18,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("host/model", &["ghtrader-core"]),
     (
         "host/pipeline",
-        &["ghtrader-core", "ghtrader-store", "ghtrader-market", "ghtrader-plugin", "ghtrader-kernels", "ghtrader-stats"],
+        &[
+            "ghtrader-core",
+            "ghtrader-store",
+            "ghtrader-market",
+            "ghtrader-plugin",
+            "ghtrader-kernels",
+            "ghtrader-stats",
+        ],
     ),
     ("host/runtime", &["ghtrader-core", "ghtrader-plugin", "ghtrader-kernels", "ghtrader-model"]),
     (
@@ -144,14 +151,17 @@ fn crates_are_named_after_their_folders() {
 /// Invariant 1: pure rooms do no I/O, read no clock, and show no order of a hashed map.
 #[test]
 fn pure_rooms_are_pure() {
-    const BANNED: &[&str] = &["std::fs", "std::net", "SystemTime", "Instant::now", "HashMap", "HashSet", "std::env::var", "std::process"];
+    const BANNED: &[&str] =
+        &["std::fs", "std::net", "SystemTime", "Instant::now", "HashMap", "HashSet", "std::env::var", "std::process"];
     for room in ["host/core", "host/stats", "host/exchange", "sdk/kernels"] {
         let source = root().join(room).join("src");
         for file in sources().iter().filter(|f| f.starts_with(&source) && f.extension().is_some_and(|e| e == "rs")) {
             let text = fs::read_to_string(file).expect("a source file");
             // What stands behind the test module is a test's own business; so are files that hold tests alone.
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            if file.file_stem().is_some_and(|s| s.to_string_lossy().ends_with("tests")) || shown(file).contains("/tests/") {
+            if file.file_stem().is_some_and(|s| s.to_string_lossy().ends_with("tests"))
+                || shown(file).contains("/tests/")
+            {
                 continue;
             }
             for word in BANNED {
@@ -217,7 +227,9 @@ fn nothing_is_stubbed_or_silenced_without_a_reason() {
         for stub in &stubs {
             assert!(!text.contains(stub.as_str()), "{} holds {stub}", shown(file));
         }
-        for line in text.lines().filter(|l| l.trim_start().starts_with("#[allow(") || l.trim_start().starts_with("#![allow(")) {
+        for line in
+            text.lines().filter(|l| l.trim_start().starts_with("#[allow(") || l.trim_start().starts_with("#![allow("))
+        {
             assert!(line.contains("reason"), "{} silences a lint without a reason: {line}", shown(file));
         }
         assert!(text.lines().count() <= 800, "{} is longer than 800 lines: is it one thing?", shown(file));
@@ -239,7 +251,8 @@ fn no_room_is_a_drawer_for_everything() {
 #[test]
 fn tests_name_capabilities_that_exist() {
     let prd = fs::read_to_string(root().join("PRD.md")).expect("PRD.md");
-    let known: BTreeSet<&str> = prd.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|w| is_id(w)).collect();
+    let known: BTreeSet<&str> =
+        prd.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|w| is_id(w)).collect();
     assert!(known.len() > 50, "PRD.md lists {} capabilities", known.len());
     for file in sources().iter().filter(|f| f.extension().is_some_and(|e| e == "rs")) {
         let text = fs::read_to_string(file).unwrap_or_default();
@@ -253,5 +266,7 @@ fn tests_name_capabilities_that_exist() {
 
 fn is_id(word: &str) -> bool {
     let (letter, number) = word.split_once('-').unwrap_or_default();
-    matches!(letter, "D" | "F" | "M" | "B" | "T" | "C" | "W" | "P") && number.len() == 2 && number.bytes().all(|c| c.is_ascii_digit())
+    matches!(letter, "D" | "F" | "M" | "B" | "T" | "C" | "W" | "P")
+        && number.len() == 2
+        && number.bytes().all(|c| c.is_ascii_digit())
 }

@@ -2,8 +2,8 @@
 
 use crate::PipelineError;
 use ghtrader_core::{
-    Border, BorderKind, Calendar, Column, ContractTable, Digest, DigestBuilder, FeatureColumn, TickView,
-    TradingDay, Variety, WordColumn, day_borders, pack_rows,
+    Border, BorderKind, Calendar, Column, ContractTable, Digest, DigestBuilder, FeatureColumn, TickView, TradingDay,
+    Variety, WordColumn, day_borders, pack_rows,
 };
 use ghtrader_plugin::{
     Boundary, FeatureInstance, Instrument, LabelInstance, Params, Plugin, PluginFault, PluginManifest, Reach, Role,

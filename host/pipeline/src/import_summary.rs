@@ -117,7 +117,11 @@ pub enum ImportError {
         summary: Box<ImportSummary>,
     },
     /// Every symbol-day was refused, or no row could be given to a day.
-    #[error("nothing stored: {rejected} of {read} rows rejected, the first for {detail}{}{}", refusal(summary), in_file(summary))]
+    #[error(
+        "nothing stored: {rejected} of {read} rows rejected, the first for {detail}{}{}",
+        refusal(summary),
+        in_file(summary)
+    )]
     NothingStored {
         /// Code of the first rejection.
         code: &'static str,

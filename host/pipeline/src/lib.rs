@@ -23,8 +23,8 @@ mod signal;
 mod validation;
 
 pub use day_report::{
-    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, ValidationReport, day_report, report_day, validate_day,
-    validate_symbol,
+    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, ValidationReport, day_report, report_day,
+    validate_day, validate_symbol,
 };
 pub use error::PipelineError;
 pub use main_l5::{DayOutcome, MainL5Options, MainL5Report, MissingDay, SegmentReport, build_main_l5};
@@ -33,8 +33,8 @@ pub use quality::{
     DayQuality, FieldQuality, Finding, compute_day_quality, compute_field_quality, quantile, row_findings,
 };
 pub use schedule::{
-    Close, DayCloses, Listed, MainSchedule, Roll, RollReason, ScheduleError, ScheduleRule, ScheduleWarning, parse_events,
-    schedule_from_events, schedule_from_open_interest,
+    Close, DayCloses, Listed, MainSchedule, Roll, RollReason, ScheduleError, ScheduleRule, ScheduleWarning,
+    parse_events, schedule_from_events, schedule_from_open_interest,
 };
 pub use signal::{SignalFigures, compute_signal_figures};
 pub use validation::{

@@ -217,8 +217,7 @@ impl Desk {
         if order.lots > self.limits.max_order_lots {
             return Err(RejectReason::RiskLimit);
         }
-        let same_side: i64 =
-            self.working.iter().filter(|w| w.side == order.side).map(|w| i64::from(w.remaining)).sum();
+        let same_side: i64 = self.working.iter().filter(|w| w.side == order.side).map(|w| i64::from(w.remaining)).sum();
         let reach = match order.side {
             Side::Buy => position.net_lots() + same_side + i64::from(order.lots),
             Side::Sell => -position.net_lots() + same_side + i64::from(order.lots),
@@ -282,7 +281,9 @@ impl Desk {
                 self.working[at].remaining = remaining;
                 (Event::Filled { client_id, lots, remaining_lots: remaining, price_cny }, remaining == 0)
             }
-            ExchangeNews::Cancelled { remaining, .. } => (Event::Cancelled { client_id, remaining_lots: remaining }, true),
+            ExchangeNews::Cancelled { remaining, .. } => {
+                (Event::Cancelled { client_id, remaining_lots: remaining }, true)
+            }
             ExchangeNews::Rejected { reason, .. } => (Event::Rejected { client_id, reason }, true),
         };
         if ended {

@@ -20,13 +20,7 @@ impl StrategyRunner {
     /// [`RuntimeError::UnknownColumn`] if it asks for a column that nothing makes.
     pub fn new(instance: Box<dyn StrategyInstance>, made: &[String]) -> Result<Self, RuntimeError> {
         let layout = InputLayout::resolve(&instance.description().inputs, made)?;
-        Ok(Self {
-            instance,
-            layout,
-            event_words: Vec::new(),
-            action_words: Vec::new(),
-            actions: Vec::new(),
-        })
+        Ok(Self { instance, layout, event_words: Vec::new(), action_words: Vec::new(), actions: Vec::new() })
     }
 
     /// Rows that must have been seen before the strategy may act.

@@ -215,7 +215,13 @@ impl EmbeddedStore {
         if !file_there {
             self.publish(&file, bytes)?;
         }
-        self.publish(&place.manifest, &seal(&place.manifest, &new)?)?;
+        if let Err(e) = self.publish(&place.manifest, &seal(&place.manifest, &new)?) {
+            // Readers of other makes glob the folder: data that no manifest names must not lie there.
+            if !file_there && old.is_none_or(|old| old.sha256() != new.sha256()) {
+                let _ = fs::remove_file(&file);
+            }
+            return Err(e);
+        }
         for path in list_dir(&place.dir)?.into_iter().filter(|p| *p != file) {
             fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
         }

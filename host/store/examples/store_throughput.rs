@@ -1,6 +1,6 @@
 //! Rows a second for writing a symbol-day, reading it back from Parquet, and replaying it from the cache.
 //!
-//! `cargo run --release -p ghtrader-store --example throughput [FOLDER] [DAYS]`; ticks are a seeded random walk of an L5 book.
+//! `cargo run --release -p ghtrader-store --example store_throughput [FOLDER] [DAYS]`; ticks are a seeded random walk of an L5 book.
 
 use ghtrader_core::{Column, Digest, L5_LEVELS, Phase, Problem, TickTable, TradingDay};
 use ghtrader_store::{ColumnKind, ColumnsKey, Counting, Dataset, DayMeta, EmbeddedStore, NamedColumn, Store};

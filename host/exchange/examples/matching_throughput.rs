@@ -1,6 +1,6 @@
 //! Snapshots a second of the engine with plain strategies, and the counts of the 1 M stream of seed 7.
 //!
-//! `cargo run --release -p ghtrader-exchange --example throughput`
+//! `cargo run --release -p ghtrader-exchange --example matching_throughput`
 #![allow(clippy::unwrap_used, reason = "an example")]
 
 #[path = "../tests/counts/mod.rs"]

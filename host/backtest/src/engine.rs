@@ -5,15 +5,15 @@
 //! earlier, the exchange is put back and matched again up to the action. Both sides are deterministic, so the outcome
 //! is that of row by row, whatever the blocks.
 
+mod roll;
+
 use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};
 use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
-use crate::spec::{
-    BeyondBookName, Delay, FillModelName, LatencySpec, MarkName, RollPolicy, RollSpec, RunSpec, TakerBookName,
-};
+use crate::spec::{BeyondBookName, Delay, FillModelName, LatencySpec, MarkName, RollSpec, RunSpec, TakerBookName};
 use crate::{BacktestError, record::DayRecord};
-use ghtrader_core::{BorderKind, Column, ContractSpec, SessionWindow, TickView, TradingDay, day_borders};
+use ghtrader_core::{Border, BorderKind, Column, ContractSpec, SessionWindow, TickView, TradingDay, day_borders};
 use ghtrader_exchange::{BeyondBook, MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay, TakerBook};
-use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side, Tif};
+use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side};
 use ghtrader_plugin::AccountView;
 use ghtrader_runtime::{DayColumns, Desk, DeskLimits, ExchangeNews, Intent, OrderIntent, PositionView, StrategyRunner};
 use ghtrader_stats::Rng;
@@ -117,7 +117,12 @@ pub struct Engine {
     events: Vec<Event>,
     news: Vec<MatchEvent>,
     intents: Vec<Intent>,
+    actions: Vec<Action>,
     wakes_ns: Vec<i64>,
+    /// Rows that the strategy has still to see before it may act.
+    warmup_rows: usize,
+    /// Mark of the current contract when its last day ended; NaN before its first.
+    last_mark_cny: f64,
     peak_cny: f64,
     day_equity_cny: f64,
     next_point_ns: i64,
@@ -129,8 +134,14 @@ struct DayRun<'a> {
     day: &'a Day<'a>,
     /// Value of a unit of position, row by row.
     marks_cny: Vec<f64>,
+    /// Session time from the day's first row to each row, breaks left out, ns.
+    session_ns: Vec<i64>,
     /// Host events by row, ascending.
     borders: Vec<(usize, Event)>,
+    /// First of `borders` that has not been told.
+    next_border: usize,
+    /// Rows before this one send nothing.
+    tradable_from: usize,
     /// First row whose equity has not been looked at.
     unmarked: usize,
     fills_before: usize,
@@ -142,6 +153,7 @@ impl Engine {
     pub fn new(settings: EngineSettings, ledger: Ledger, runner: StrategyRunner) -> Self {
         let matching = Matching::new(settings.matching.clone());
         let initial_cny = ledger.initial_cny();
+        let warmup_rows = runner.warmup_rows() as usize;
         Self {
             checkpoint: matching.clone(),
             matching,
@@ -154,7 +166,10 @@ impl Engine {
             events: Vec::new(),
             news: Vec::new(),
             intents: Vec::new(),
+            actions: Vec::new(),
             wakes_ns: Vec::new(),
+            warmup_rows,
+            last_mark_cny: f64::NAN,
             peak_cny: initial_cny,
             day_equity_cny: initial_cny,
             next_point_ns: i64::MIN,
@@ -174,27 +189,35 @@ impl Engine {
         }
         self.begin_contract(day)?;
         self.matching.start_day();
-        let borders = day_borders(day.view.ts_ns, day.windows)
+        let borders = day_borders(day.view.ts_ns, day.windows);
+        let session_ns = session_time(day.view.ts_ns, &borders);
+        let borders = borders
             .into_iter()
             .map(|b| match b.kind {
                 BorderKind::Session => (b.row, Event::Boundary(Boundary::Session)),
                 BorderKind::Gap => (b.row, Event::Gap),
             })
             .collect();
+        let warmup_rows = self.warmup_rows.min(rows);
+        self.warmup_rows -= warmup_rows;
+        if warmup_rows > day.tradable_from {
+            *self.record.warnings.entry("warmup_short").or_default() += (warmup_rows - day.tradable_from) as u64;
+        }
         let mut run = DayRun {
             day,
-            marks_cny: marks(day, self.settings.mark),
+            marks_cny: marks(day, self.settings.mark, self.last_mark_cny),
+            session_ns,
             borders,
+            next_border: 0,
+            tradable_from: day.tradable_from.max(warmup_rows),
             unmarked: 0,
             fills_before: self.record.fills.len(),
             fees_before_cny: self.ledger.fees_cny(),
         };
         self.roll_position(&mut run)?;
-        self.matching.advance(day.prepared, 0, 1, &mut self.news);
-        self.take_news(&mut run, 0);
         let mut start = 0;
         let mut row = 0;
-        while start < rows {
+        while start < rows && !self.record.bust {
             let end = (start + self.settings.block_rows).min(rows);
             let mut words = std::mem::take(&mut self.words);
             self.runner.layout().pack(&day.view, day.columns, start..end, &mut words);
@@ -205,8 +228,10 @@ impl Engine {
             start = end;
         }
         // What was sent on the last row still meets its book.
-        self.matching.advance(day.prepared, rows, rows, &mut self.news);
-        self.take_news(&mut run, rows);
+        if !self.record.bust {
+            self.matching.advance(day.prepared, rows, rows, &mut self.news);
+            self.take_news(&mut run, rows);
+        }
         self.end_day(&mut run);
         Ok(())
     }
@@ -222,10 +247,14 @@ impl Engine {
         if self.desk.rejected_by_risk() > 0 {
             self.record.warnings.insert("risk_rejects", self.desk.rejected_by_risk());
         }
+        // Delays differ: a later message may arrive first.
+        self.record.messages_ts_ns.sort_unstable();
         self.record
     }
 
     /// Runs the rows `row..end` of the block that starts at `start`; every row up to `row` has been matched.
+    ///
+    /// Ends at the row at which nothing is left of the account.
     fn run_block(
         &mut self,
         run: &mut DayRun<'_>,
@@ -249,18 +278,22 @@ impl Engine {
             }
             let view = self.account_view();
             let (block_row, block_until) = ((row - start) as u32, (until - start) as u32);
-            let events = std::mem::take(&mut self.events);
-            let result = self.runner.run(block_row, block_until, &view, &events);
-            let (at, actions) = match result {
-                Ok((at, actions)) => (start + at as usize, actions.to_vec()),
-                Err(e) => return Err(BacktestError::at(e, day.view.ts_ns[row], row)),
-            };
-            self.events = events;
+            let at = self
+                .runner
+                .run(block_row, block_until, &view, &self.events, &mut self.actions)
+                .map_err(|e| BacktestError::at(e, day.view.ts_ns[row], row))?;
+            let at = start + at as usize;
             self.events.clear();
-            if at == until {
-                if !busy && until < rows {
-                    self.matching.advance(day.prepared, until, until + 1, &mut self.news);
+            self.mark(run, if at == until { until } else { at + 1 });
+            if self.record.bust {
+                // What was matched behind that row has not happened.
+                self.news.clear();
+                if busy {
+                    std::mem::swap(&mut self.matching, &mut self.checkpoint);
                 }
+                return Ok(run.unmarked);
+            }
+            if at == until {
                 self.take_news(run, until);
                 row = until;
                 ahead = (ahead * 2).min(self.settings.block_rows);
@@ -271,10 +304,11 @@ impl Engine {
                 std::mem::swap(&mut self.matching, &mut self.checkpoint);
                 self.matching.advance(day.prepared, row + 1, at + 1, &mut self.news);
             }
-            self.mark(run, at + 1);
+            let actions = std::mem::take(&mut self.actions);
             for action in &actions {
                 self.act(run, at, action)?;
             }
+            self.actions = actions;
             if at + 1 < rows {
                 self.matching.advance(day.prepared, at + 1, at + 2, &mut self.news);
                 self.take_news(run, at + 1);
@@ -286,10 +320,13 @@ impl Engine {
     }
 
     /// Adds what the host tells the strategy before it sees `row`.
-    fn host_events(&mut self, run: &DayRun<'_>, row: usize) {
-        let at = run.borders.partition_point(|(r, _)| *r < row);
-        for (_, event) in run.borders[at..].iter().take_while(|(r, _)| *r == row) {
+    fn host_events(&mut self, run: &mut DayRun<'_>, row: usize) {
+        while let Some((_, event)) = run.borders.get(run.next_border).filter(|(at, _)| *at <= row) {
             self.events.push(*event);
+            run.next_border += 1;
+        }
+        if self.wakes_ns.is_empty() {
+            return;
         }
         let ts_ns = run.day.view.ts_ns[row];
         let events = &mut self.events;
@@ -301,13 +338,13 @@ impl Engine {
         });
     }
 
-    /// The first row behind `row` before which the host has something to say; the number of rows if there is none.
+    /// The first row behind `row`, whose events are told, before which the host has something to say; the number of rows
+    /// if there is none.
     fn next_host_row(&self, run: &DayRun<'_>, row: usize) -> usize {
         let ts = run.day.view.ts_ns;
-        let border = run.borders.get(run.borders.partition_point(|(r, _)| *r <= row)).map_or(ts.len(), |(r, _)| *r);
-        let tradable = if row < run.day.tradable_from { run.day.tradable_from } else { ts.len() };
+        let border = run.borders.get(run.next_border).map_or(ts.len(), |(at, _)| *at);
         let wake = self.wakes_ns.iter().min().map_or(ts.len(), |wake| ts.partition_point(|t| t < wake).max(row + 1));
-        border.min(wake).min(tradable)
+        border.min(wake)
     }
 
     fn position(&self) -> PositionView {
@@ -329,22 +366,29 @@ impl Engine {
     /// Carries out one action decided on row `at`.
     fn act(&mut self, run: &DayRun<'_>, at: usize, action: &Action) -> Result<(), BacktestError> {
         let day = run.day;
-        if at < day.tradable_from {
-            if let Action::Place(order) = action {
-                self.events.push(Event::Rejected { client_id: order.client_id, reason: RejectReason::MarketClosed });
+        if at < run.tradable_from {
+            match action {
+                Action::Place(order) => self.refuse(order.client_id, RejectReason::MarketClosed),
+                Action::WakeAt { ts_ns } => self.wakes_ns.push(*ts_ns),
+                Action::Cancel { .. } | Action::Target { .. } => {}
             }
             return Ok(());
         }
         let position = self.position();
         let mut intents = std::mem::take(&mut self.intents);
+        let heard = self.events.len();
         let acted = self.desk.act(action, position, &mut intents, &mut self.events);
+        for event in &self.events[heard..] {
+            if let Event::Rejected { reason, .. } = event {
+                *self.record.refused.entry(reason.name()).or_default() += 1;
+            }
+        }
         let ts_ns = day.view.ts_ns[at];
         for intent in intents.drain(..) {
             match intent {
                 Intent::Submit(order) => self.submit(run, at, &order),
                 Intent::Cancel { id } => {
-                    let delay = self.settings.latency.cancel.clone();
-                    let arrival_ns = self.arrival_ns(ts_ns, &delay);
+                    let arrival_ns = self.arrival_ns(ts_ns, self.settings.latency.cancel);
                     self.record.messages_ts_ns.push(arrival_ns);
                     self.matching.cancel(id, arrival_ns);
                 }
@@ -355,11 +399,16 @@ impl Engine {
         acted.map_err(|e| BacktestError::at(e, ts_ns, at))
     }
 
+    /// Tells the strategy that an order never left.
+    fn refuse(&mut self, client_id: u64, reason: RejectReason) {
+        *self.record.refused.entry(reason.name()).or_default() += 1;
+        self.events.push(Event::Rejected { client_id, reason });
+    }
+
     fn submit(&mut self, run: &DayRun<'_>, at: usize, order: &OrderIntent) {
         let day = run.day;
         let decided_ts_ns = day.view.ts_ns[at];
-        let delay = self.settings.latency.order.clone();
-        let arrival_ns = self.arrival_ns(decided_ts_ns, &delay);
+        let arrival_ns = self.arrival_ns(decided_ts_ns, self.settings.latency.order);
         let limit_cny = order.limit_ticks.map_or(f64::NAN, |t| day.instrument.ticks_to_price(i64::from(t)));
         self.record.messages_ts_ns.push(arrival_ns);
         self.record.orders.push(OrderRecord {
@@ -400,8 +449,8 @@ impl Engine {
         );
     }
 
-    fn arrival_ns(&mut self, decided_ts_ns: i64, delay: &Delay) -> i64 {
-        let us = match *delay {
+    fn arrival_ns(&mut self, decided_ts_ns: i64, delay: Delay) -> i64 {
+        let us = match delay {
             Delay::Constant { us } => us as i64,
             Delay::Lognormal { median_us, sigma, max_us } => {
                 let drawn = median_us as f64 * libm::exp(sigma * self.rng.normal());
@@ -420,7 +469,7 @@ impl Engine {
                 MatchEvent::Accepted { id, .. } => self.hear(&ExchangeNews::Accepted { id }),
                 MatchEvent::Filled { id, side, price_ticks, lots, remaining, maker, row, ts_ns, .. } => {
                     let price_cny = run.day.instrument.ticks_to_price(i64::from(price_ticks));
-                    self.fill(run, id, wire_side(side), lots, price_cny, maker, row, ts_ns);
+                    self.fill(run, id, wire_side(side), lots, price_cny, maker, Some(row), ts_ns);
                     self.hear(&ExchangeNews::Filled { id, lots, remaining, price_cny });
                 }
                 MatchEvent::Cancelled { id, remaining, .. } => {
@@ -467,6 +516,7 @@ impl Engine {
         }
     }
 
+    /// Books a fill at a row of the day; `None` = of another contract, whose later prices are not at hand.
     #[expect(clippy::too_many_arguments, reason = "one fill is these eight facts")]
     fn fill(
         &mut self,
@@ -476,7 +526,7 @@ impl Engine {
         lots: u32,
         price_cny: f64,
         maker: bool,
-        row: usize,
+        row: Option<usize>,
         ts_ns: i64,
     ) {
         let order = self.record.orders.get((id - 1) as usize);
@@ -485,13 +535,11 @@ impl Engine {
         let position_lots = self.ledger.position().net_lots();
         let sign = side.sign() as f64;
         let tick = run.day.instrument.price_tick;
-        let mid_now = mid_cny(&run.day.view, row);
-        let markout = |rows: usize| {
-            if row + rows < run.day.view.rows() {
-                sign * (mid_cny(&run.day.view, row + rows) - mid_now) / tick
-            } else {
-                f64::NAN
+        let markout = |rows: usize| match row {
+            Some(row) if row + rows < run.day.view.rows() => {
+                sign * (mid_cny(&run.day.view, row + rows) - mid_cny(&run.day.view, row)) / tick
             }
+            _ => f64::NAN,
         };
         self.record.fills.push(FillRecord {
             order_id: id,
@@ -508,26 +556,27 @@ impl Engine {
             slippage_ticks: order.map_or(f64::NAN, |o| sign * (price_cny - o.decided_mid_cny) / tick),
         });
         self.record.max_abs_position_lots = self.record.max_abs_position_lots.max(position_lots.unsigned_abs());
-        let mark = run.marks_cny.get(row).copied().unwrap_or(price_cny);
-        self.record.equity.push(EquityPoint { ts_ns, equity_cny: self.ledger.equity_cny(mark) });
+        let mark = row.and_then(|row| run.marks_cny.get(row)).copied().unwrap_or(price_cny);
+        self.point(ts_ns, self.ledger.equity_cny(mark));
+    }
+
+    /// Adds a point to the curve; an order that waited for a book fills at its arrival, which may lie before the last point.
+    fn point(&mut self, ts_ns: i64, equity_cny: f64) {
+        let ts_ns = self.record.equity.last().map_or(ts_ns, |last| ts_ns.max(last.ts_ns));
+        self.record.equity.push(EquityPoint { ts_ns, equity_cny });
     }
 
     /// Looks at the equity of the rows before `to` under the position held.
     fn mark(&mut self, run: &mut DayRun<'_>, to: usize) {
         let rows = run.unmarked..to.min(run.day.view.rows());
-        run.unmarked = rows.end.max(run.unmarked);
-        if rows.is_empty() {
+        if rows.is_empty() || self.record.bust {
             return;
         }
         let ts = run.day.view.ts_ns;
-        let exposed = self.position() != PositionView::default();
+        let first = rows.start;
         let (constant_cny, a_cny) = self.ledger.equity_line();
         for row in rows {
-            if row > 0 && run.borders.binary_search_by_key(&row, |(r, _)| *r).is_err() {
-                let passed = ts[row] - ts[row - 1];
-                self.record.session_ns += passed;
-                self.record.exposed_ns += if exposed { passed } else { 0 };
-            }
+            run.unmarked = row + 1;
             let equity_cny = constant_cny + a_cny * run.marks_cny[row];
             if equity_cny > self.peak_cny {
                 self.peak_cny = equity_cny;
@@ -540,12 +589,18 @@ impl Engine {
                 self.record.max_drawdown_pct = fall / self.peak_cny;
             }
             if ts[row] >= self.next_point_ns {
-                self.record.equity.push(EquityPoint { ts_ns: ts[row], equity_cny });
+                self.point(ts[row], equity_cny);
                 self.next_point_ns = (ts[row].div_euclid(NS_PER_MINUTE) + 1) * NS_PER_MINUTE;
             }
             if equity_cny <= 0.0 {
                 self.record.bust = true;
+                break;
             }
+        }
+        let passed_ns = run.session_ns[run.unmarked - 1] - run.session_ns[first.saturating_sub(1)];
+        self.record.session_ns += passed_ns;
+        if self.position() != PositionView::default() {
+            self.record.exposed_ns += passed_ns;
         }
     }
 
@@ -563,84 +618,12 @@ impl Engine {
             }
             Some(_) => {
                 let contract = self.desk.next_contract(tick);
+                self.last_mark_cny = f64::NAN;
                 self.events.push(Event::Boundary(Boundary::Roll));
                 self.events.push(Event::ContractChanged { contract });
             }
         }
         Ok(())
-    }
-
-    /// After a change of contract: closes the position in the old one, and opens it in the new one if the policy says so.
-    fn roll_position(&mut self, run: &mut DayRun<'_>) -> Result<(), BacktestError> {
-        let day = run.day;
-        let changed = self.contract.as_deref().is_some_and(|c| c != day.contract);
-        self.contract = Some(day.contract.to_owned());
-        if !changed {
-            return Ok(());
-        }
-        let net = self.position().net_lots();
-        if net != 0 && self.settings.roll.policy == RollPolicy::Ignore {
-            return Err(BacktestError::PositionOverRoll { trading_day: day.trading_day, lots: net });
-        }
-        if net == 0 {
-            return self.ledger.begin_day(day.contract, day.instrument, day.trading_day).map_err(Into::into);
-        }
-        let closing = if net > 0 { Side::Sell } else { Side::Buy };
-        let lots = net.unsigned_abs() as u32;
-        let Some(old) = &day.old_contract else {
-            return Err(BacktestError::PositionOverRoll { trading_day: day.trading_day, lots: net });
-        };
-        let penalty_cny = f64::from(self.settings.roll.penalty_ticks) * old.instrument.price_tick;
-        let book = old.view.as_ref().and_then(|view| first_book(view, closing).map(|row| (view, row)));
-        let legs = match book {
-            Some((view, row)) => (walk(view, row, closing, lots, penalty_cny), view.ts_ns[row]),
-            None => {
-                *self.record.warnings.entry("roll_without_book").or_default() += 1;
-                let worsened = old.last_price_cny + closing.sign() as f64 * penalty_cny;
-                (vec![(worsened, lots)], day.view.ts_ns[0])
-            }
-        };
-        let old_contract = self.desk.contract() - 1;
-        self.host_leg(run, old_contract, closing, &legs.0, legs.1, 0);
-        self.ledger.begin_day(day.contract, day.instrument, day.trading_day)?;
-        if self.settings.roll.policy == RollPolicy::Transfer
-            && let Some(row) = first_book(&day.view, closing.opposite())
-        {
-            let penalty_cny = f64::from(self.settings.roll.penalty_ticks) * day.instrument.price_tick;
-            let legs = walk(&day.view, row, closing.opposite(), lots, penalty_cny);
-            self.host_leg(run, old_contract + 1, closing.opposite(), &legs, day.view.ts_ns[row], row);
-        }
-        Ok(())
-    }
-
-    /// Books an order of the host's own that has filled at `prices` (CNY, lots).
-    fn host_leg(&mut self, run: &DayRun<'_>, contract: u32, side: Side, prices: &[(f64, u32)], ts_ns: i64, row: usize) {
-        let id = self.desk.take_id();
-        self.record.messages_ts_ns.push(ts_ns);
-        self.record.orders.push(OrderRecord {
-            id,
-            contract,
-            trading_day: run.day.trading_day,
-            decided_ts_ns: ts_ns,
-            arrival_ts_ns: ts_ns,
-            side,
-            offset: Offset::Auto,
-            tif: Tif::Immediate,
-            post_only: false,
-            lots: prices.iter().map(|(_, lots)| lots).sum(),
-            limit_cny: f64::NAN,
-            decided_mid_cny: f64::NAN,
-            accepted: true,
-            filled_lots: 0,
-            end: OrderEnd::Open,
-            reason: "",
-        });
-        let mut left: u32 = prices.iter().map(|(_, lots)| lots).sum();
-        for (price_cny, lots) in prices {
-            left -= lots;
-            self.fill(run, id, side, *lots, *price_cny, false, row, ts_ns);
-            self.hear(&ExchangeNews::Filled { id, lots: *lots, remaining: left, price_cny: *price_cny });
-        }
     }
 
     /// Ends day orders, settles, and closes the day's books.
@@ -650,9 +633,13 @@ impl Engine {
         let last_ts_ns = day.view.ts_ns[rows - 1];
         let close_ns = day.windows.last().map_or(last_ts_ns, |w| w.end_ns).max(last_ts_ns);
         self.matching.expire(rows - 1, close_ns, &mut self.news);
+        // An order that expires was not cancelled.
+        let cancels = self.record.cancels;
         self.take_news(run, rows);
-        self.mark(run, rows);
-        let equity_cny = self.ledger.equity_cny(run.marks_cny[rows - 1]);
+        self.record.cancels = cancels;
+        let last_row = run.unmarked - 1;
+        let mark_cny = run.marks_cny[last_row];
+        let equity_cny = self.ledger.equity_cny(mark_cny);
         let fills = &self.record.fills[run.fills_before..];
         self.record.days.push(DayRecord {
             trading_day: day.trading_day,
@@ -663,13 +650,13 @@ impl Engine {
             lots: fills.iter().map(|f| u64::from(f.lots)).sum(),
             position_lots: self.ledger.position().net_lots(),
         });
-        self.record.equity.push(EquityPoint { ts_ns: last_ts_ns, equity_cny });
+        self.point(day.view.ts_ns[last_row], equity_cny);
+        self.last_mark_cny = mark_cny;
         self.day_equity_cny = equity_cny;
-        let average = day.view.float(Column::Average)[rows - 1];
-        let last = run.marks_cny[rows - 1];
+        let average = day.view.float(Column::Average)[last_row];
         // SHFE settles at the volume-weighted average price of the day, on the price grid.
         let on_grid = day.instrument.ticks_to_price((average / day.instrument.price_tick).round() as i64);
-        let settlement_cny = if average.is_nan() { last } else { on_grid };
+        let settlement_cny = if average.is_nan() { mark_cny } else { on_grid };
         self.ledger.settle(settlement_cny);
     }
 }
@@ -679,20 +666,23 @@ fn mid_cny(view: &TickView<'_>, row: usize) -> f64 {
     (view.float(Column::bid_price(0))[row] + view.float(Column::ask_price(0))[row]) * 0.5
 }
 
-/// The price at which a position is valued, row by row: the wanted one, else the last known.
-fn marks(day: &Day<'_>, mark: MarkName) -> Vec<f64> {
+/// The price at which a position is valued, row by row: the wanted one, else the other, else the last known.
+///
+/// `before_cny` is that of the same contract's day before, NaN without one: then nothing was held before the first price.
+fn marks(day: &Day<'_>, mark: MarkName, before_cny: f64) -> Vec<f64> {
     let last = day.view.float(Column::LastPrice);
-    let wanted = |row: usize| {
+    let price = |row: usize| {
         let mid = mid_cny(&day.view, row);
-        match mark {
-            MarkName::Mid if !mid.is_nan() => mid,
-            _ => last[row],
-        }
+        let (wanted, other) = if mark == MarkName::Mid { (mid, last[row]) } else { (last[row], mid) };
+        if wanted.is_nan() { other } else { wanted }
     };
-    let mut known = (0..last.len()).map(wanted).find(|p| !p.is_nan()).unwrap_or(0.0);
+    let mut known = before_cny;
+    if known.is_nan() {
+        known = (0..last.len()).map(price).find(|p| !p.is_nan()).unwrap_or(0.0);
+    }
     (0..last.len())
         .map(|row| {
-            let price = wanted(row);
+            let price = price(row);
             if !price.is_nan() {
                 known = price;
             }
@@ -701,35 +691,16 @@ fn marks(day: &Day<'_>, mark: MarkName) -> Vec<f64> {
         .collect()
 }
 
-/// The first row at which a market order of this side finds a quote.
-fn first_book(view: &TickView<'_>, side: Side) -> Option<usize> {
-    let column = if side == Side::Buy { Column::ask_price(0) } else { Column::bid_price(0) };
-    view.float(column).iter().position(|p| !p.is_nan())
-}
-
-/// Walks the displayed levels; what they do not hold fills at the last one worsened by `penalty_cny`.
-fn walk(view: &TickView<'_>, row: usize, side: Side, lots: u32, penalty_cny: f64) -> Vec<(f64, u32)> {
-    let mut left = lots;
-    let mut fills = Vec::new();
-    let mut worst = f64::NAN;
-    for level in 0..ghtrader_core::L5_LEVELS {
-        let (price, size) = match side {
-            Side::Buy => (Column::ask_price(level), Column::ask_volume(level)),
-            Side::Sell => (Column::bid_price(level), Column::bid_volume(level)),
-        };
-        let (price, size) = (view.float(price)[row], view.float(size)[row]);
-        if left == 0 || price.is_nan() {
-            break;
-        }
-        worst = price;
-        let take = left.min(size.max(0.0) as u32);
-        if take > 0 {
-            fills.push((price, take));
-            left -= take;
-        }
-    }
-    if left > 0 {
-        fills.push((worst + side.sign() as f64 * penalty_cny, left));
-    }
-    fills
+/// Session time from the first row to each row, ns; what lies between two sessions is none.
+fn session_time(ts_ns: &[i64], borders: &[Border]) -> Vec<i64> {
+    let mut breaks = borders.iter().filter(|b| b.kind == BorderKind::Session).map(|b| b.row).peekable();
+    let mut passed_ns = 0;
+    (0..ts_ns.len())
+        .map(|row| {
+            if breaks.next_if_eq(&row).is_none() && row > 0 {
+                passed_ns += ts_ns[row] - ts_ns[row - 1];
+            }
+            passed_ns
+        })
+        .collect()
 }

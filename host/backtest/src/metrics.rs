@@ -115,9 +115,12 @@ pub fn compute_metrics(record: &Record, context: &MetricContext<'_>) -> ModelMet
     let maker_lots: u64 = record.fills.iter().filter(|f| f.maker).map(|f| u64::from(f.lots)).sum();
     let turnover = |f: &FillRecord| f.price_cny * f64::from(f.lots) * multiplier(context, f.contract);
     let turnover_cny: f64 = record.fills.iter().map(turnover).sum();
-    let mut rejects = BTreeMap::new();
+    let mut rejects: BTreeMap<&'static str, u64> = BTreeMap::new();
     for order in record.orders.iter().filter(|o| o.end == OrderEnd::Rejected) {
         *rejects.entry(order.reason).or_default() += 1;
+    }
+    for (reason, count) in &record.refused {
+        *rejects.entry(reason).or_default() += count;
     }
     let trips = round_trips(record, context);
     let won: f64 = trips.iter().map(|t| t.pnl_cny).filter(|p| *p > 0.0).sum();

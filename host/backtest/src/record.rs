@@ -124,12 +124,14 @@ pub struct Record {
     pub fills: Vec<FillRecord>,
     /// Days in order.
     pub days: Vec<DayRecord>,
-    /// About one point a minute and one a fill.
+    /// About one point a minute and one a fill, ascending in time.
     pub equity: Vec<EquityPoint>,
-    /// Times of orders and cancels sent, ns, ascending.
+    /// Times at which orders and cancels reach the exchange, ns; ascending once the run is over.
     pub messages_ts_ns: Vec<i64>,
-    /// Cancels that took effect.
+    /// Cancels that took effect; orders that expired at a day's close are none.
     pub cancels: u64,
+    /// Orders that the host refused before they were sent, by reason; they have no [`OrderRecord`].
+    pub refused: std::collections::BTreeMap<&'static str, u64>,
     /// Largest fall from a peak over every row, CNY.
     pub max_drawdown_cny: f64,
     /// The same as a share of the peak.
@@ -142,14 +144,14 @@ pub struct Record {
     pub max_abs_position_lots: u64,
     /// Warnings by name, in the order of the names.
     pub warnings: std::collections::BTreeMap<&'static str, u64>,
-    /// Equity fell to 0 or below; the account was closed.
+    /// Equity fell to 0 or below: the account ended at that row, its position valued there.
     pub bust: bool,
 }
 
 impl Record {
     /// Digest over the ordered orders, fills and daily equity.
     pub fn output_digest(&self) -> Digest {
-        let mut b = DigestBuilder::new("ghtrader backtest output 1");
+        let mut b = DigestBuilder::new("ghtrader backtest output 2");
         b.int(self.orders.len() as i64);
         for o in &self.orders {
             b.int(o.id.cast_signed()).int(i64::from(o.contract)).int(o.decided_ts_ns).int(o.arrival_ts_ns);
@@ -159,7 +161,11 @@ impl Record {
         }
         b.int(self.fills.len() as i64);
         for f in &self.fills {
-            b.int(f.order_id.cast_signed()).int(f.ts_ns).int(f.side as i64).int(i64::from(f.lots));
+            b.int(f.order_id.cast_signed())
+                .int(i64::from(f.contract))
+                .int(f.ts_ns)
+                .int(f.side as i64)
+                .int(i64::from(f.lots));
             b.float(f.price_cny).float(f.fee_cny).int(i64::from(f.maker)).int(f.position_lots);
         }
         b.int(self.days.len() as i64);

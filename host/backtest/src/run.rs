@@ -14,7 +14,7 @@ use ghtrader_store::TickDay;
 use rayon::prelude::*;
 
 /// Rises whenever a change of this code changes a result.
-const ENGINE_VERSION: &str = "1";
+const ENGINE_VERSION: &str = "2";
 
 /// One trading day as it comes from the store.
 pub struct DayData {
@@ -95,8 +95,28 @@ pub fn result_digest(spec: &RunSpec, days: &[DayData], identity: &Identity, tabl
     for day in days {
         b.digest(&day.digest).text(&day.contract).int(i64::from(day.trading_day.days()));
         b.float(day.instrument.multiplier).float(day.instrument.price_tick).int(day.tradable_from as i64);
+        b.int(i64::from(day.double_sided)).int(day.windows.len() as i64);
         for w in &day.windows {
             b.int(w.start_ns).int(w.end_ns);
+        }
+        b.int(day.auction_starts_ns.len() as i64);
+        day.auction_starts_ns.iter().for_each(|start_ns| {
+            b.int(*start_ns);
+        });
+        if let Some(old) = &day.old {
+            b.text("old").float(old.instrument.multiplier).float(old.instrument.price_tick).float(old.last_price_cny);
+            if let Some(ticks) = &old.ticks {
+                b.digest(&ticks.manifest().sha256);
+            }
+        }
+        // Features follow from rows and plugins; which fold's model scores which rows is said nowhere else.
+        for (name, values) in day.columns.names.iter().zip(&day.columns.values) {
+            if name.starts_with("score/") {
+                b.text(name);
+                values.iter().for_each(|value| {
+                    b.float(*value);
+                });
+            }
         }
     }
     // The name and where things lie are no part of a result.
@@ -129,11 +149,12 @@ pub fn run(
     }
     let prepared: Vec<PreparedDay> = days.par_iter().map(prepare).collect::<Result<_, _>>()?;
     let tables = Ledger::new(spec, variety)?;
-    let one = |name: &FillModelName| -> Result<_, BacktestError> {
+    let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
         let instance = make_strategy()?;
         let made = &days[0].columns.names;
         let runner = StrategyRunner::new(instance, made)?;
-        let mut engine = Engine::new(EngineSettings::of(spec, *name, block_rows), Ledger::new(spec, variety)?, runner);
+        let mut engine =
+            Engine::new(EngineSettings::of(spec, *name, block_rows.max(1)), Ledger::new(spec, variety)?, runner);
         for (day, prepared) in days.iter().zip(&prepared) {
             engine.run_day(&Day {
                 trading_day: day.trading_day,
@@ -152,6 +173,14 @@ pub fn run(
             })?;
         }
         Ok((*name, engine.finish()))
+    };
+    // A fault inside a block names the block's row; row by row the same fault names its own.
+    let one = |name: &FillModelName| match replay(name, block_rows) {
+        Err(fault @ BacktestError::Runtime { .. }) if block_rows > 1 => match replay(name, 1) {
+            Err(exact @ BacktestError::Runtime { .. }) => Err(exact),
+            _ => Err(fault),
+        },
+        done => done,
     };
     let records: Vec<(FillModelName, Record)> = spec.fills.models.par_iter().map(one).collect::<Result<_, _>>()?;
     let (contracts, multipliers) = contracts(days);

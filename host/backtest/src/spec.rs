@@ -188,6 +188,7 @@ pub enum TakerBookName {
     /// The one the decision was made on.
     K,
     /// The next one.
+    #[serde(rename = "k_plus_1")]
     KPlus1,
 }
 
@@ -232,7 +233,7 @@ impl Default for LatencySpec {
 }
 
 /// A delay, the same for every message or drawn for each by the run's seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Delay {
     /// Always the same.
@@ -479,12 +480,14 @@ impl RunSpec {
 
 /// Puts `key=value` into a table; the value is TOML, or a text if it is none.
 fn set(table: &mut toml::Table, item: &str) -> Result<(), Problem> {
-    let bad = |what: String| Problem::new("bad_override", ErrorClass::User, what, "write --set latency.feed_us=0");
+    let bad = |what: String| Problem::new("bad_override", ErrorClass::User, what, "write --with latency.feed_us=0");
     let (path, value) = item.split_once('=').ok_or_else(|| bad(format!("`{item}` is no key=value")))?;
     let value = format!("v = {value}")
         .parse::<toml::Table>()
         .ok()
         .and_then(|mut t| t.remove("v"))
+        // A day is a text here.
+        .filter(|v| !v.is_datetime())
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut at = table;
     let mut parts: Vec<&str> = path.trim().split('.').collect();
@@ -521,6 +524,26 @@ mod tests {
         assert_eq!(spec.risk.max_abs_position, 0);
         assert_eq!(spec.from.map(|d| d.to_string()).as_deref(), Some("2025-07-01"));
         assert_eq!(spec.fills.models.len(), 3);
+    }
+
+    /// B-18: a result folder keeps its specification, which has to be read again.
+    #[test]
+    fn what_is_written_is_read_again() {
+        let overrides = [
+            "fills.taker_book=k",
+            "fills.taker_book=k_plus_1",
+            "fills.beyond_book=penalty",
+            "account.mark=mid",
+            "account.close_first=yesterday",
+            "roll.policy=flatten",
+            "fills.models=['cross_only', 'touch']",
+            "from=2025-07-01",
+        ];
+        for item in overrides {
+            let spec = RunSpec::parse(GOOD, "run.toml", &[item.to_owned()]).expect(item);
+            let text = toml::to_string(&spec).expect("TOML");
+            assert_eq!(RunSpec::parse(&text, "run.toml", &[]).expect(item), spec, "{item}");
+        }
     }
 
     #[test]

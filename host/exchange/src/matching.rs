@@ -82,7 +82,7 @@ struct Message {
 /// Orders of one strategy in one contract, matched against the recorded book.
 ///
 /// The state is a handful of short vectors: cloning it is cheap, so that a caller may go back to a checkpoint.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Matching {
     config: MatchConfig,
     /// By side, then price, then time.
@@ -93,6 +93,30 @@ pub struct Matching {
     flights: Vec<Flight>,
     consumed: Consumed,
     warnings: MatchWarnings,
+}
+
+impl Clone for Matching {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            resting: self.resting.clone(),
+            messages: self.messages.clone(),
+            flights: self.flights.clone(),
+            consumed: self.consumed.clone(),
+            warnings: self.warnings,
+        }
+    }
+
+    /// Keeps the room that is there: a checkpoint is taken every few rows.
+    fn clone_from(&mut self, source: &Self) {
+        let Self { config, resting, messages, flights, consumed, warnings } = source;
+        self.config.clone_from(config);
+        self.resting.clone_from(resting);
+        self.messages.clone_from(messages);
+        self.flights.clone_from(flights);
+        self.consumed.clone_from(consumed);
+        self.warnings = *warnings;
+    }
 }
 
 impl Matching {

@@ -105,10 +105,20 @@ pub fn taker_book_choice(
 /// Displayed lots that own takers have used up: the record still shows them, for us they are gone.
 ///
 /// Given back only by a refill: on each snapshot consumed = min(consumed, displayed now).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Consumed {
     /// (displayed side, price, lots).
     levels: Vec<(Side, i32, u32)>,
+}
+
+impl Clone for Consumed {
+    fn clone(&self) -> Self {
+        Self { levels: self.levels.clone() }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.levels.clone_from(&source.levels);
+    }
 }
 
 impl Consumed {

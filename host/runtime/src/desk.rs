@@ -217,16 +217,18 @@ impl Desk {
         if order.lots > self.limits.max_order_lots {
             return Err(RejectReason::RiskLimit);
         }
-        let same_side: i64 = self.working.iter().filter(|w| w.side == order.side).map(|w| i64::from(w.remaining)).sum();
-        let reach = match order.side {
-            Side::Buy => position.net_lots() + same_side + i64::from(order.lots),
-            Side::Sell => -position.net_lots() + same_side + i64::from(order.lots),
-        };
-        // An order that only brings the position nearer to flat is never refused.
-        if reach > i64::from(self.limits.max_abs_position_lots) && reach > 0 {
+        // An order that only brings the position nearer to flat reaches no further than 0 and is never refused.
+        let reach = self.reach(order.side, position) + i64::from(order.lots);
+        if reach > i64::from(self.limits.max_abs_position_lots) {
             return Err(RejectReason::RiskLimit);
         }
         Ok(limit_ticks)
+    }
+
+    /// Net position towards a side if all working orders of that side fill, lots.
+    fn reach(&self, side: Side, position: PositionView) -> i64 {
+        let same_side = self.working.iter().filter(|w| w.side == side).map(|w| i64::from(w.remaining));
+        side.sign() * position.net_lots() + same_side.sum::<i64>()
     }
 
     /// Sends what lies between the position and a target, as immediate market orders of at most the order limit.
@@ -234,21 +236,24 @@ impl Desk {
         if contract != self.contract {
             return;
         }
-        let bound = i64::from(self.limits.max_abs_position_lots);
-        let wanted = target_lots.clamp(-bound, bound);
-        if wanted != target_lots {
-            self.rejected_by_risk += 1;
-        }
         let under_way: i64 = self
             .working
             .iter()
             .filter(|w| w.from_target)
             .map(|w| if w.side == Side::Buy { i64::from(w.remaining) } else { -i64::from(w.remaining) })
             .sum();
-        let missing = wanted - position.net_lots() - under_way;
+        let missing = target_lots.saturating_sub(position.net_lots()).saturating_sub(under_way);
         let side = if missing > 0 { Side::Buy } else { Side::Sell };
-        let mut left = missing.unsigned_abs();
-        while left > 0 && self.limits.max_order_lots > 0 {
+        // The strategy's own working orders may fill too.
+        let allowed = match self.limits.max_order_lots {
+            0 => 0,
+            _ => (i64::from(self.limits.max_abs_position_lots) - self.reach(side, position)).max(0).unsigned_abs(),
+        };
+        let mut left = missing.unsigned_abs().min(allowed);
+        if left < missing.unsigned_abs() {
+            self.rejected_by_risk += 1;
+        }
+        while left > 0 {
             let lots = left.min(u64::from(self.limits.max_order_lots)) as u32;
             left -= u64::from(lots);
             let id = self.take_id();
@@ -370,6 +375,17 @@ mod tests {
         let (intents, _) = act(&mut d, &Action::Target { contract: 0, lots: -1 }, long_two);
         let sold: u32 = intents.iter().map(|i| if let Intent::Submit(o) = i { o.lots } else { 0 }).sum();
         assert_eq!(sold, 4, "2 held, 1 under way, -1 wanted");
+    }
+
+    /// B-35
+    #[test]
+    fn a_target_leaves_room_for_working_orders() {
+        let mut d = desk(2, 5);
+        act(&mut d, &order(1, Side::Buy, 2, 70_000.0), FLAT);
+        assert!(act(&mut d, &Action::Target { contract: 0, lots: 2 }, FLAT).0.is_empty(), "2 + 2 would pass the limit");
+        assert_eq!(d.rejected_by_risk(), 1);
+        let (intents, _) = act(&mut d, &Action::Target { contract: 0, lots: i64::MIN }, FLAT);
+        assert!(matches!(intents[..], [Intent::Submit(OrderIntent { side: Side::Sell, lots: 2, .. })]));
     }
 
     #[test]

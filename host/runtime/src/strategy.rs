@@ -10,7 +10,6 @@ pub struct StrategyRunner {
     layout: InputLayout,
     event_words: Vec<u64>,
     action_words: Vec<u64>,
-    actions: Vec<Action>,
 }
 
 impl StrategyRunner {
@@ -20,7 +19,7 @@ impl StrategyRunner {
     /// [`RuntimeError::UnknownColumn`] if it asks for a column that nothing makes.
     pub fn new(instance: Box<dyn StrategyInstance>, made: &[String]) -> Result<Self, RuntimeError> {
         let layout = InputLayout::resolve(&instance.description().inputs, made)?;
-        Ok(Self { instance, layout, event_words: Vec::new(), action_words: Vec::new(), actions: Vec::new() })
+        Ok(Self { instance, layout, event_words: Vec::new(), action_words: Vec::new() })
     }
 
     /// Rows that must have been seen before the strategy may act.
@@ -41,7 +40,9 @@ impl StrategyRunner {
         Ok(self.instance.load(words)?)
     }
 
-    /// Runs the rows `start..until` of the block; gives the row at which it acts (`until` if it does not) and its actions.
+    /// Runs the rows `start..until` of the block; gives the row at which it acts (`until` if it does not).
+    ///
+    /// `actions` is replaced by what it does there.
     ///
     /// # Errors
     /// The plugin's fault, or [`RuntimeError::Contract`] for a row outside the range or an action that cannot be read.
@@ -51,13 +52,14 @@ impl StrategyRunner {
         until: u32,
         account: &AccountView,
         events: &[Event],
-    ) -> Result<(u32, &[Action]), RuntimeError> {
+        actions: &mut Vec<Action>,
+    ) -> Result<u32, RuntimeError> {
         self.event_words.clear();
         for event in events {
             self.event_words.extend_from_slice(&event.encode());
         }
         self.action_words.clear();
-        self.actions.clear();
+        actions.clear();
         let at = self.instance.run(start, until, account, &self.event_words, &mut self.action_words)?;
         if at < start || at > until || (at == until) != self.action_words.is_empty() {
             return Err(RuntimeError::Contract {
@@ -77,8 +79,8 @@ impl StrategyRunner {
         for chunk in chunks {
             let action = Action::decode(chunk)
                 .ok_or_else(|| RuntimeError::Contract { what: format!("no action is packed as {chunk:?}") })?;
-            self.actions.push(action);
+            actions.push(action);
         }
-        Ok((at, &self.actions))
+        Ok(at)
     }
 }

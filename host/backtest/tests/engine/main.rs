@@ -1,0 +1,9 @@
+//! The event loop by its features: cuts, rolls, money, sessions, faults.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test ends where an assumption breaks")]
+
+mod account;
+mod cuts;
+mod roll;
+mod runs;
+mod sessions;
+mod world;

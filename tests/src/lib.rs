@@ -102,6 +102,11 @@ impl Program {
         Self { dir: dir.to_path_buf() }
     }
 
+    /// The folder it runs in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A command line, ready to run.
     ///
     /// # Panics

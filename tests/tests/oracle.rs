@@ -1,7 +1,5 @@
 //! The published fill counts, by the bench program as a user runs it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use ghtrader_tests::{artefacts, binary};
 use serde_json::{Value, json};
 use std::process::Command;

@@ -193,7 +193,8 @@ impl Settings {
     pub fn digest(&self) -> Digest {
         let mut b = DigestBuilder::new("ghtrader settings 1");
         for (key, effective) in &self.values {
-            b.text(key).text(&effective.value.as_ref().map(ToString::to_string).unwrap_or_default());
+            // Unset is written as an empty text in the commented file: both mean the same.
+            b.text(key).text(&effective.value.as_ref().map_or_else(|| "\"\"".to_owned(), ToString::to_string));
         }
         b.finish()
     }

@@ -1,7 +1,7 @@
 //! Bad input through the program, as a user meets it: a clear error with what, value, bound and remedy, a stable code,
 //! the right exit code, and nothing lost of what was stored before.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod disk;
 mod files;

@@ -2,7 +2,7 @@
 
 use crate::args::{Main, ScheduleSource as Source};
 use crate::context::{Context, io_problem};
-use crate::output::{emit, grouped, table};
+use crate::output::{document, emit, grouped, report_problem, table};
 use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
 use ghtrader_pipeline::{
     MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5,
@@ -46,8 +46,17 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
             let workers = workers.unwrap_or(context.settings.integer("main_l5.total_workers") as usize);
             let report =
                 build(context, &store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
-            emit(context.json, &report, build_text)?;
-            report.check_health()?;
+            let unhealthy = report.check_health().map_err(Problem::from).err();
+            // One document: what was built, and why that is not enough.
+            let mut body = document(&report)?;
+            if let (Some(problem), serde_json::Value::Object(map)) = (&unhealthy, &mut body) {
+                map.insert("error".to_owned(), json!(problem));
+            }
+            emit(context.json, &body, |_| build_text(&report))?;
+            if let Some(problem) = unhealthy {
+                report_problem(&problem, false);
+                return Ok(ExitCode::from(problem.class.exit_code()));
+            }
         }
         Main::Show { var } => {
             let schedule = stored_schedule(&context.store()?, &var)?;

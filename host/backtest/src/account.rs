@@ -21,9 +21,19 @@ pub struct Ledger {
     /// Names of the contracts by their number in the account.
     contracts: Vec<String>,
     current: usize,
-    day: Option<TradingDay>,
     holds: Vec<(u64, Hold, u32)>,
     settled_fees_cny: f64,
+    facts: Facts,
+}
+
+/// What is asked at every call of a strategy and changes only with a fill, a settlement or a new day.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    position: PositionView,
+    balance_cny: f64,
+    available_cny: f64,
+    base_cny: f64,
+    units: f64,
 }
 
 impl Ledger {
@@ -50,9 +60,15 @@ impl Ledger {
             free: spec.fees.free,
             contracts: Vec::new(),
             current: 0,
-            day: None,
             holds: Vec::new(),
             settled_fees_cny: 0.0,
+            facts: Facts {
+                position: PositionView::default(),
+                balance_cny: spec.account.initial_cny,
+                available_cny: spec.account.initial_cny,
+                base_cny: spec.account.initial_cny,
+                units: 0.0,
+            },
         })
     }
 
@@ -101,30 +117,42 @@ impl Ledger {
                 self.contracts.push(contract.to_owned());
             }
         }
-        self.day = Some(day);
+        self.look();
         Ok(())
     }
 
-    /// Lots of the current contract.
-    pub fn position(&self) -> PositionView {
-        if self.contracts.is_empty() {
-            return PositionView::default();
-        }
+    fn look(&mut self) {
         let lots = |side| {
             let (today, history) = self.account.lots(self.current, side);
             today + history
         };
-        PositionView { long_lots: lots(ghtrader_exchange::Side::Buy), short_lots: lots(ghtrader_exchange::Side::Sell) }
+        let balance_cny = self.account.settled_balance_cny();
+        let line = self.account.equity_line(self.current);
+        self.facts = Facts {
+            position: PositionView {
+                long_lots: lots(ghtrader_exchange::Side::Buy),
+                short_lots: lots(ghtrader_exchange::Side::Sell),
+            },
+            balance_cny,
+            available_cny: balance_cny - self.account.margin_cny(),
+            base_cny: line.base_cny,
+            units: line.units,
+        };
+    }
+
+    /// Lots of the current contract.
+    pub fn position(&self) -> PositionView {
+        self.facts.position
     }
 
     /// Settled balance, plus profit closed and fees paid since, CNY; no mark enters.
     pub fn balance_cny(&self) -> f64 {
-        self.account.settled_balance_cny()
+        self.facts.balance_cny
     }
 
     /// Balance less margin at opening (older lots: settlement) prices, CNY; no mark enters.
     pub fn available_cny(&self) -> f64 {
-        self.account.settled_balance_cny() - self.account.margin_cny()
+        self.facts.available_cny
     }
 
     /// All fees so far, CNY.
@@ -140,11 +168,7 @@ impl Ledger {
 
     /// Equity as `base + units × mark` of the current contract; the second is 0 without a position.
     pub fn equity_line(&self) -> (f64, f64) {
-        if self.contracts.is_empty() {
-            return (self.initial_cny, 0.0);
-        }
-        let line = self.account.equity_line(self.current);
-        (line.base_cny, line.units)
+        (self.facts.base_cny, self.facts.units)
     }
 
     /// Whether the account lets an order go, at a price for what it opens; keeps lots and margin for it.
@@ -180,7 +204,9 @@ impl Ledger {
             price_cny: trade.price_cny,
             ts_ns: trade.ts_ns,
         };
-        self.account.fill(&trade, &mut Vec::new()).fee_cny
+        let booking = self.account.fill(&trade, &mut Vec::new());
+        self.look();
+        booking.fee_cny
     }
 
     /// Gives back what was kept for the rest of an order.
@@ -197,6 +223,7 @@ impl Ledger {
         self.account.mark(self.current, settlement_cny);
         self.account.settle();
         self.holds.clear();
+        self.look();
     }
 }
 

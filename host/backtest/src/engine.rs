@@ -42,7 +42,7 @@ pub struct Day<'a> {
 
 /// The contract that was main until the day before.
 pub struct OldContract<'a> {
-    /// Its continuous rows of this day; none if there is no recording.
+    /// Its rows of this day, of which those of continuous trading count; none if there is no recording.
     pub view: Option<TickView<'a>>,
     /// Price tick and multiplier.
     pub instrument: &'a ContractSpec,

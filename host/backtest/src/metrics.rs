@@ -156,7 +156,7 @@ pub fn compute_metrics(record: &Record, context: &MetricContext<'_>) -> ModelMet
     let slips: Vec<f64> = record.fills.iter().map(|f| f.slippage_ticks).filter(|s| !s.is_nan()).collect();
     let max_drawdown_cny = record.max_drawdown_cny;
 
-    ModelMetrics {
+    let mut metrics = ModelMetrics {
         orders: accepted.len() as u64,
         fills: record.fills.len() as u64,
         cancels: record.cancels,
@@ -205,7 +205,25 @@ pub fn compute_metrics(record: &Record, context: &MetricContext<'_>) -> ModelMet
         warnings: record.warnings.clone(),
         bust: record.bust,
         notes,
-    }
+    };
+    let m = &metrics;
+    let reasons = [
+        (m.sortino, "sortino: no day lost"),
+        (m.calmar, "calmar: equity never fell"),
+        (m.turnover_ratio, "turnover_ratio: no day, or nothing traded"),
+        (m.hit_rate, "hit_rate: no round trip"),
+        (m.profit_factor, "profit_factor: no round trip lost"),
+        (m.payoff, "payoff: needs a round trip won and one lost"),
+        (m.avg_hold_s, "avg_hold_s: no round trip"),
+        (m.exposure, "exposure: no session time"),
+        (m.maker_share, "maker_share: no fill"),
+        (m.fill_ratio, "fill_ratio: no order was accepted"),
+        (m.cancel_ratio, "cancel_ratio: no order was accepted"),
+        (m.slippage_ticks, "slippage_ticks: no fill with a mid price at its decision"),
+        (m.breakeven_cost_cny_per_lot, "breakeven_cost_cny_per_lot: no fill"),
+    ];
+    metrics.notes.extend(reasons.iter().filter(|(value, _)| value.is_none()).map(|(_, why)| (*why).to_owned()));
+    metrics
 }
 
 fn multiplier(context: &MetricContext<'_>, contract: u32) -> f64 {
@@ -363,7 +381,10 @@ mod tests {
     fn what_cannot_be_computed_is_null_with_a_note() {
         let m = compute_metrics(&Record::default(), &context());
         assert_eq!((m.sharpe, m.hit_rate, m.exposure, m.var95_cny), (None, None, None, None));
-        assert_eq!(m.notes.len(), 2);
+        let body = serde_json::to_value(&m).expect("JSON");
+        for (key, _) in body.as_object().expect("an object").iter().filter(|(_, value)| value.is_null()) {
+            assert!(m.notes.iter().any(|note| note.contains(key.as_str())), "{key} is null without a note");
+        }
         let day = |pnl_cny: f64, equity_cny: f64| DayRecord {
             trading_day: TradingDay::from_days(20_000),
             equity_cny,

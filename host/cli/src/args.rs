@@ -136,7 +136,7 @@ pub(crate) enum Data {
         #[arg(long, value_name = "YYYY-MM-DD")]
         first_day: Option<TradingDay>,
         /// Rows of a main contract's day, about
-        #[arg(long, value_parser = clap::value_parser!(u32).range(500..=60000))]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1000..=66000))]
         rows_per_day: Option<u32>,
         /// Writes CSV files here instead of the store
         #[arg(long, value_name = "DIR")]

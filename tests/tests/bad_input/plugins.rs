@@ -153,6 +153,32 @@ fn the_wrong_number_of_values() {
     assert!(said.contains("99 values"), "{said}");
 }
 
+/// F-33, B-21: a build names the days that a fault cost, a run stops; neither leaves anything behind.
+#[test]
+fn faults_in_builds_and_runs() {
+    let desk = Desk::empty();
+    desk.program.ok(&["data", "synth", "--var", "cu", "--days", "3", "--rows-per-day", "1000"]);
+    desk.program.ok(&["main", "schedule", "--var", "cu"]);
+    desk.program.ok(&["main", "build", "--var", "cu"]);
+    write(&desk.path("bad.wasm"), Guest { compute: "unreachable" }.artefact(&desk));
+    let before = ghtrader_tests::stored(desk.dir.path());
+    let (exit, answer) = desk.program.json(&["feature", "build", "--var", "cu", "--plugin", "bad.wasm"]);
+    let failed = answer["failed"].as_array().unwrap();
+    assert_eq!((exit, failed.len(), &answer["built_days"]), (3, 2, &0.into()), "{answer:#}");
+    assert!(failed.iter().all(|f| f["message"].as_str().unwrap().contains("at row")), "{answer:#}");
+    let strategy = artefacts().join("taker.wasm").display().to_string();
+    let spec = format!(
+        "version = 1\nname = 'x'\nvariety = 'cu'\n[[lineup.features]]\nplugin = 'bad.wasm'\n\
+         [lineup.strategy]\nplugin = '{strategy}'\n"
+    );
+    write(&desk.path("run.toml"), spec);
+    let (exit, answer) = desk.program.json(&["backtest", "run", "run.toml", "--out", "runs/x"]);
+    assert_ne!(exit, 0, "{answer:#}");
+    assert!(answer["error"]["what"].as_str().unwrap().contains("2025-07-0"), "no day is named: {answer:#}");
+    assert!(!desk.path("runs/x").exists());
+    assert!(ghtrader_tests::stored(desk.dir.path()) == before, "a fault left columns behind");
+}
+
 /// A megabyte of log lines does no harm: the output is that of a quiet plugin, and the log is cut.
 #[test]
 fn prints_a_megabyte() {

@@ -231,14 +231,9 @@ fn attach_columns(store: &dyn Store, built: &[ColumnsReport], days: &mut [DayDat
                 Some(d) => store.load_columns(&d.manifest.key)?,
                 None => None,
             };
-            let loaded = loaded.filter(|c| c.seq() == day.ticks.view().seq).ok_or_else(|| {
-                Problem::new(
-                    "dataset_misaligned",
-                    ErrorClass::Negative,
-                    format!("{} has no columns for the rows of {}", report.plugin, day.trading_day),
-                    "ghtrader feature build --full; a day that fails is named there",
-                )
-            })?;
+            let loaded = loaded
+                .filter(|c| c.seq() == day.ticks.view().seq)
+                .ok_or_else(|| columns::missing_columns(report, day.trading_day))?;
             for (i, name) in loaded.names().iter().enumerate() {
                 day.columns.names.push(format!("feature/{name}"));
                 day.columns.values.push(loaded.column(i).unwrap_or_default().to_vec());

@@ -172,9 +172,8 @@ fn faults_in_builds_and_runs() {
          [lineup.strategy]\nplugin = '{strategy}'\n"
     );
     write(&desk.path("run.toml"), spec);
-    let (exit, answer) = desk.program.json(&["backtest", "run", "run.toml", "--out", "runs/x"]);
-    assert_ne!(exit, 0, "{answer:#}");
-    assert!(answer["error"]["what"].as_str().unwrap().contains("2025-07-0"), "no day is named: {answer:#}");
+    let said = desk.program.fails(&["backtest", "run", "run.toml", "--out", "runs/x"], 3, "plugin_trapped");
+    assert!(said.contains("2025-07-02") && said.contains("at row 0"), "{said}");
     assert!(!desk.path("runs/x").exists());
     assert!(ghtrader_tests::stored(desk.dir.path()) == before, "a fault left columns behind");
 }

@@ -4,7 +4,7 @@ use crate::args::Columns;
 use crate::commands::{main_contract, plugin};
 use crate::context::Context;
 use crate::output::{emit, grouped};
-use ghtrader_core::{ContractTable, ErrorClass, Problem};
+use ghtrader_core::{ContractTable, ErrorClass, Problem, TradingDay};
 use ghtrader_pipeline::{ColumnsOptions, ColumnsReport, build_columns};
 use ghtrader_plugin::{Finding, Params, Plugin, Role};
 use ghtrader_store::{Schedule, Store};
@@ -48,6 +48,24 @@ pub(crate) fn run(context: &Context, role: Role, command: Columns) -> Result<Exi
         )
     })?;
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Plugin.exit_code()) })
+}
+
+/// Why a report has no columns of a day: the plugin failed on it, or the rows have changed since.
+pub(crate) fn missing_columns(report: &ColumnsReport, day: TradingDay) -> Problem {
+    match report.failed.iter().find(|f| f.trading_day == day) {
+        Some(fault) => Problem::new(
+            fault.code,
+            ErrorClass::Plugin,
+            format!("{day}: {}", fault.message),
+            "mend the plugin; `ghtrader feature build` names every day it fails on",
+        ),
+        None => Problem::new(
+            "dataset_misaligned",
+            ErrorClass::Negative,
+            format!("{} has no columns for the rows of {day}", report.plugin),
+            "build features and labels again with --full",
+        ),
+    }
 }
 
 /// Builds the columns of a plugin over every day of a schedule.

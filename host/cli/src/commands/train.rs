@@ -134,7 +134,7 @@ pub(crate) fn training_set(
         for report in &built {
             let made = load(store, report, day.trading_day)?;
             if made.seq() != targets.seq() {
-                return Err(misaligned(report, day.trading_day));
+                return Err(columns::missing_columns(report, day.trading_day));
             }
             for i in 0..report.columns.len() {
                 set.columns[place].extend_from_slice(made.column(i).unwrap_or_default());
@@ -149,22 +149,13 @@ fn names(report: &ColumnsReport) -> String {
     report.columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn misaligned(report: &ColumnsReport, day: TradingDay) -> Problem {
-    Problem::new(
-        "dataset_misaligned",
-        ErrorClass::Negative,
-        format!("{} has other rows on {day} than the label", report.plugin),
-        "build features and labels again with --full",
-    )
-}
-
 fn load(store: &dyn Store, report: &ColumnsReport, day: TradingDay) -> Result<ColumnsDay, Problem> {
     let key = report.days.iter().find(|d| d.trading_day == day).map(|d| &d.manifest.key);
     let loaded = match key {
         Some(key) => store.load_columns(key)?,
         None => None,
     };
-    loaded.ok_or_else(|| misaligned(report, day))
+    loaded.ok_or_else(|| columns::missing_columns(report, day))
 }
 
 impl Trained {

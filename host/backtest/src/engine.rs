@@ -151,7 +151,7 @@ struct DayRun<'a> {
 impl Engine {
     /// An engine before its first day.
     pub fn new(settings: EngineSettings, ledger: Ledger, runner: StrategyRunner) -> Self {
-        let matching = Matching::new(settings.matching.clone());
+        let matching = Matching::new(settings.matching);
         let initial_cny = ledger.initial_cny();
         let warmup_rows = runner.warmup_rows() as usize;
         Self {

@@ -119,11 +119,11 @@ impl FeeTable {
     }
 }
 
-/// The key of an unconfirmed built-in row, valid since ever.
 /// Products of SHFE beside cu, au and ag: importable, and runnable at rates of the usual size.
 pub(crate) const OTHER_PRODUCTS: [&str; 15] =
     ["ad", "al", "ao", "br", "bu", "fu", "hc", "ni", "pb", "rb", "ru", "sn", "sp", "wr", "zn"];
 
+/// The key of an unconfirmed built-in row, valid since ever.
 pub(crate) fn builtin_key(product: &str) -> Option<RowKey> {
     Some(RowKey {
         product: Variety::new(ghtrader_core::Exchange::Shfe, product).ok()?,
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn built_in_rows_are_not_confirmed() {
         let table = FeeTable::builtin();
-        assert_eq!(table.rows().len(), 3);
+        assert_eq!(table.rows().len(), 3 + OTHER_PRODUCTS.len());
         assert!(table.rows().iter().all(|r| !r.key.confirmed));
     }
 }

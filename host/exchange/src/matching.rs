@@ -98,7 +98,7 @@ pub struct Matching {
 impl Clone for Matching {
     fn clone(&self) -> Self {
         Self {
-            config: self.config.clone(),
+            config: self.config,
             resting: self.resting.clone(),
             messages: self.messages.clone(),
             flights: self.flights.clone(),
@@ -110,7 +110,7 @@ impl Clone for Matching {
     /// Keeps the room that is there: a checkpoint is taken every few rows.
     fn clone_from(&mut self, source: &Self) {
         let Self { config, resting, messages, flights, consumed, warnings } = source;
-        self.config.clone_from(config);
+        self.config = *config;
         self.resting.clone_from(resting);
         self.messages.clone_from(messages);
         self.flights.clone_from(flights);

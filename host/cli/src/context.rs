@@ -104,7 +104,10 @@ pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|e| failed(&e))?;
     }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    // One fixed name: what a killed run left behind, the next one writes over.
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
     let write = || {
         let mut file = std::fs::File::create(&temporary)?;
         file.write_all(bytes)?;

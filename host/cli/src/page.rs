@@ -214,7 +214,7 @@ fn price_days(days: &[DayData], runs: &[Ran<'_>]) -> Vec<PriceDay> {
         .collect()
 }
 
-const WARNINGS: [(&str, &str); 8] = [
+const WARNINGS: [(&str, &str); 9] = [
     ("volume_unsplit", "intervals whose turnover fits no split by price: their volume moves no queue for certain"),
     ("volume_bounded", "intervals with more than two prices: volume at a price is known within bounds only"),
     ("crossed_rows", "rows with a crossed book, which are not matched"),
@@ -222,6 +222,7 @@ const WARNINGS: [(&str, &str); 8] = [
     ("unseen", "rows during which an own order lay outside the five displayed levels: its queue was frozen"),
     ("beyond_book", "market orders larger than the five displayed levels: the rest was rejected or penalised"),
     ("roll_without_book", "rolls closed at a worsened last price for lack of a book"),
+    ("warmup_short", "first rows that were not traded: fewer rows than the strategy's warm-up lie before them"),
     ("risk_rejects", "orders refused by a risk limit"),
 ];
 

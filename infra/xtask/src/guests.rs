@@ -69,6 +69,12 @@ pub(crate) fn build() -> Result<PathBuf, Failure> {
         }
     };
     compile.args(&["--release", "--target", TARGET].map(String::from)).arg("--target-dir").arg(&target);
+    // Panics name their files: with the checkout's own place in them, the same source would give another digest elsewhere.
+    let flags: Vec<String> = [(root(), "ghtrader"), (cargo_home(), "cargo")]
+        .iter()
+        .map(|(from, to)| format!("\"--remap-path-prefix={}={to}\"", from.display()))
+        .collect();
+    compile.arg("--config").arg(format!("target.{TARGET}.rustflags=[{}]", flags.join(",")));
     compile.dir(&workspace).run("compile the plugins to wasm")?;
     let artefacts = target.join("artifacts");
     fs::create_dir_all(&artefacts).map_err(|e| Failure(format!("cannot make {}: {e}", artefacts.display())))?;
@@ -81,6 +87,12 @@ pub(crate) fn build() -> Result<PathBuf, Failure> {
         pack.run(&format!("pack {name}"))?;
     }
     Ok(artefacts)
+}
+
+/// Where cargo keeps the sources of dependencies.
+fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
 }
 
 /// The folders under `plugins/` that have a `plugin.toml`, sorted.

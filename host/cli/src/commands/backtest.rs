@@ -9,7 +9,7 @@ use crate::page;
 use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
 use ghtrader_core::{ErrorClass, Problem};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Problem> {
@@ -98,7 +98,21 @@ fn run_spec(
 
 /// Writes a result folder under a temporary name and renames it; `report.json` is what makes it count.
 fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, html: &str) -> Result<(), Problem> {
-    let temporary = PathBuf::from(format!("{}.{}.tmp", out.display(), std::process::id()));
+    // Fixed names: what a killed run left behind, the next one sweeps.
+    let beside = |what: &str| {
+        let mut name = out.file_name().unwrap_or_default().to_os_string();
+        name.push(what);
+        out.with_file_name(name)
+    };
+    let (temporary, old) = (beside(".tmp"), beside(".old"));
+    for left in [&temporary, &old] {
+        match std::fs::remove_dir_all(left) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io_problem("unwritable", &format!("cannot remove {}", left.display()), &e));
+            }
+            _ => {}
+        }
+    }
     let spec = toml::to_string(spec).map_err(|e| {
         Problem::new("not_toml", ErrorClass::Internal, format!("a specification is no TOML: {e}"), "report this")
     })?;
@@ -114,7 +128,6 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
     publish(&temporary.join("report.json"), format!("{report:#}\n").as_bytes())?;
     let failed = |e: &std::io::Error| io_problem("unwritable", &format!("cannot publish {}", out.display()), e);
     if out.exists() {
-        let old = PathBuf::from(format!("{}.{}.old", out.display(), std::process::id()));
         std::fs::rename(out, &old).map_err(|e| failed(&e))?;
         std::fs::rename(&temporary, out).map_err(|e| failed(&e))?;
         return std::fs::remove_dir_all(&old).map_err(|e| failed(&e));

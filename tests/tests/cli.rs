@@ -88,7 +88,7 @@ fn text_for_people_stays_plain_without_a_terminal() {
     let output = program.run(&["data", "show", "SHFE.cu2509", "2020-01-03"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.stdout.is_empty() && said.starts_with("error[day_missing]: ") && said.contains("\nhelp: "),
+        output.stdout.is_empty() && said.starts_with("error[days_missing]: ") && said.contains("\nhelp: "),
         "{said}"
     );
 }
@@ -171,12 +171,12 @@ fn four_faults_are_four_findings() {
 fn settings_name_their_origin() {
     let dir = tempfile::tempdir().unwrap();
     let program = Program::new(dir.path());
-    write(&dir.path().join("ghtrader.toml"), "[build]\nblock_rows = 1024\nthreshold_k = 0\n");
+    write(&dir.path().join("ghtrader.toml"), "[build]\nblock_rows = 1024\n[schedule]\nmin_days_to_expiry = 0\n");
     let mut command = program.command(&["config", "show", "--origin", "--set", "train.splits=4", "--json"]);
     let output = command.env("GHTRADER_BACKTEST_FEED_US", "0").output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let of = |key: &str| (answer["settings"][key]["value"].clone(), answer["settings"][key]["origin"].clone());
-    assert_eq!(of("build.threshold_k").0, json!(0));
+    assert_eq!(of("schedule.min_days_to_expiry").0, json!(0));
     assert!(of("build.block_rows").1.as_str().unwrap().ends_with("ghtrader.toml"));
     assert_eq!(of("backtest.feed_us"), (json!(0), json!("GHTRADER_BACKTEST_FEED_US")));
     assert_eq!(of("train.splits"), (json!(4), json!("--set")));

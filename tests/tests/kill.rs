@@ -19,6 +19,14 @@ fn files_of(dir: &Path) -> Vec<String> {
     files.map(|p| dir.join(p).display().to_string()).collect()
 }
 
+/// As [`start`], with the interrupt signal in force: a test run in the background hands its children an ignored one.
+fn start_interruptible(root: &TempDir, args: &[&str]) -> Child {
+    let program = Program::new(root.path()).command(args);
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(program.get_program()).args(program.get_args());
+    command.current_dir(root.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 fn start(root: &TempDir, args: &[&str]) -> Child {
     let mut command = Program::new(root.path()).command(args);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
@@ -125,7 +133,7 @@ fn an_interrupted_import_leaves_whole_days() {
     for moment_ms in [5, 30, 60] {
         let root = tempfile::tempdir().unwrap();
         let program = Program::new(root.path());
-        let mut child = start(&root, &args);
+        let mut child = start_interruptible(&root, &args);
         std::thread::sleep(Duration::from_millis(moment_ms));
         // A child that has ended is a zombie until `wait`: the signal reaches it and nobody else.
         assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

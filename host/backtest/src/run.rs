@@ -143,9 +143,13 @@ pub fn run(
     make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
     block_rows: usize,
 ) -> Result<RunResult, BacktestError> {
-    let text = |day: Option<TradingDay>| day.map_or_else(|| "the first".to_owned(), |d| d.to_string());
+    let text = |day: Option<TradingDay>, end: &str| day.map_or_else(|| end.to_owned(), |d| d.to_string());
     if days.is_empty() {
-        return Err(BacktestError::NoDays { from: text(spec.from), to: text(spec.to), what: spec.data.clone() });
+        return Err(BacktestError::NoDays {
+            from: text(spec.from, "the first"),
+            to: text(spec.to, "the last"),
+            what: spec.data.clone(),
+        });
     }
     let prepared: Vec<PreparedDay> = days.par_iter().map(prepare).collect::<Result<_, _>>()?;
     let tables = Ledger::new(spec, variety)?;

@@ -427,6 +427,19 @@ impl RunSpec {
     /// # Errors
     /// Code `bad_spec` with every finding at once.
     pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Self, Problem> {
+        Self::parse_with(text, file, &[], overrides)
+    }
+
+    /// As [`Self::parse`]; `defaults` (dotted key, value) stand in for keys that neither file nor overrides give.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        defaults: &[(&str, toml::Value)],
+        overrides: &[String],
+    ) -> Result<Self, Problem> {
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
             Problem::new(
                 "bad_toml",
@@ -437,6 +450,14 @@ impl RunSpec {
         })?;
         for item in overrides {
             set(&mut table, item)?;
+        }
+        for (path, value) in defaults {
+            let (section, key) = path.split_once('.').unwrap_or(("", path));
+            let at = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            // A section that is none is a finding below.
+            if let Some(at) = at.as_table_mut() {
+                at.entry((*key).to_owned()).or_insert_with(|| value.clone());
+            }
         }
         let mut findings = check(&table, KEYS);
         for key in ["from", "to"] {
@@ -544,6 +565,15 @@ mod tests {
             let text = toml::to_string(&spec).expect("TOML");
             assert_eq!(RunSpec::parse(&text, "run.toml", &[]).expect(item), spec, "{item}");
         }
+    }
+
+    #[test]
+    fn a_default_of_the_settings_yields_to_the_file() {
+        let defaults =
+            [("latency.feed_us", toml::Value::Integer(7)), ("metrics.annual_days", toml::Value::Integer(244))];
+        let text = format!("{GOOD}[latency]\nfeed_us = 0\n");
+        let spec = RunSpec::parse_with(&text, "run.toml", &defaults, &[]).expect("a good specification");
+        assert_eq!((spec.latency.feed_us, spec.metrics.annual_days), (0, 244));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Settings file instead of ROOT/ghtrader.toml
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "GHTRADER_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Folder of the project; else GHTRADER_ROOT, else the nearest one upwards with a ghtrader.toml, else this one
     #[arg(long, global = true, value_name = "DIR")]
@@ -143,8 +143,10 @@ pub(crate) enum Data {
         out: Option<PathBuf>,
     },
     /// Stored symbols with their days and rows
+    #[command(after_help = "Example: ghtrader data list --json")]
     List,
     /// Manifest of a stored symbol-day
+    #[command(after_help = "Example: ghtrader data show SHFE.cu2509 2025-07-18")]
     Show {
         /// Such as SHFE.cu2602 or KQ.m@SHFE.cu
         symbol: String,
@@ -160,20 +162,23 @@ pub(crate) enum Data {
         day: TradingDay,
     },
     /// Rehashes what is stored; a bad file is named and set aside. Exit 1 if there is one
+    #[command(after_help = "Example: ghtrader data verify --deep")]
     Verify {
         /// Reads every row as well
         #[arg(long)]
         deep: bool,
     },
     /// Columns of a tick row and the digest of their names
+    #[command(after_help = "Example: ghtrader data schema --json")]
     Schema,
     /// Price tick and multiplier of a contract on a date
+    #[command(after_help = "Example: ghtrader data contract SHFE.au2006 --on 2019-06-03")]
     Contract {
         /// Such as SHFE.au2006
         symbol: ContractId,
-        /// Trading day
+        /// Trading day; the last one that the calendar knows if absent
         #[arg(long)]
-        on: TradingDay,
+        on: Option<TradingDay>,
     },
     /// Trading days from one day to another, both included
     #[command(after_help = "Example: ghtrader data calendar 2025-01-24 2025-02-06")]
@@ -184,6 +189,7 @@ pub(crate) enum Data {
         to: TradingDay,
     },
     /// Windows of continuous trading of a trading day
+    #[command(after_help = "Example: ghtrader data sessions --var cu --day 2025-01-06")]
     Sessions {
         /// Product
         #[arg(long)]
@@ -226,11 +232,12 @@ pub(crate) enum Main {
         /// Builds every day again
         #[arg(long)]
         full: bool,
-        /// Threads; 0 = one a core
-        #[arg(long)]
-        workers: Option<usize>,
+        /// Threads, at most 256; 0 = one a core
+        #[arg(long, value_parser = clap::value_parser!(u16).range(0..=256))]
+        workers: Option<u16>,
     },
     /// The stored schedule
+    #[command(after_help = "Example: ghtrader main show --var cu")]
     Show {
         /// Product
         #[arg(long)]
@@ -241,6 +248,7 @@ pub(crate) enum Main {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
     /// Makes an artefact of a core module and its manifest
+    #[command(after_help = "Example: ghtrader plugin pack my_idea.wasm --manifest plugin.toml --out my-idea.wasm")]
     Pack {
         /// The compiled module
         module: PathBuf,
@@ -283,7 +291,9 @@ pub(crate) enum Plugin {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Columns {
     /// Builds the columns of every main_l5 day; what has not changed is reused
-    #[command(after_help = "Example: ghtrader feature build --var cu --plugin core-factors.wasm")]
+    #[command(
+        after_help = "Example: ghtrader feature build --var cu --plugin artifacts/core-factors.wasm\n         ghtrader label build --var cu --plugin artifacts/direction.wasm"
+    )]
     Build {
         /// Product
         #[arg(long)]
@@ -319,8 +329,8 @@ pub(crate) enum Train {
         /// Label artefact
         #[arg(long)]
         label: PathBuf,
-        /// Horizon in rows; the setting train.horizon if absent
-        #[arg(long)]
+        /// Horizon in rows, at most 10000; the setting train.horizon if absent
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         horizon: Option<u32>,
         /// Folder of the model
         #[arg(long)]
@@ -346,11 +356,13 @@ pub(crate) enum Backtest {
         with: Vec<String>,
     },
     /// Runs a stored result again and compares. Exit 1 if it differs
+    #[command(after_help = "Example: ghtrader backtest verify runs/maker")]
     Verify {
         /// Result folder
         dir: PathBuf,
     },
     /// The figures of a stored result
+    #[command(after_help = "Example: ghtrader backtest show runs/maker")]
     Show {
         /// Result folder
         dir: PathBuf,
@@ -382,13 +394,16 @@ pub(crate) struct Demo {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Every value
+    #[command(after_help = "Example: ghtrader config show --origin")]
     Show {
         /// With where it comes from
         #[arg(long)]
         origin: bool,
     },
     /// Checks all sources; every fault at once
+    #[command(after_help = "Example: ghtrader --root my-desk config check")]
     Check,
     /// Names of the environment's variables
+    #[command(after_help = "Example: ghtrader config env")]
     Env,
 }

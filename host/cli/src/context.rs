@@ -4,8 +4,8 @@ use crate::args::Global;
 use crate::progress::Progress;
 use ghtrader_core::{Calendar, ErrorClass, Problem};
 use ghtrader_settings::Settings;
-use ghtrader_store::EmbeddedStore;
-use std::io::ErrorKind;
+use ghtrader_store::{EmbeddedStore, HashOnRead, StoreOptions};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The root, the settings that hold, and how to talk to the user.
@@ -43,12 +43,18 @@ impl Context {
                     .map_err(|e| io_problem("holidays_unreadable", &format!("cannot read {}", path.display()), &e))?;
                 let (days, bad) = Calendar::parse_holidays(&text)?;
                 if !bad.is_empty() {
-                    eprintln!("warning: {} entries of {} are no dates: {}", bad.len(), path.display(), bad.join(", "));
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "warning: {} entries of {} are no dates: {}",
+                        bad.len(),
+                        path.display(),
+                        bad.join(", ")
+                    );
                 }
                 Calendar::builtin().with_holidays(days)
             }
         };
-        let progress = Progress::new(global.progress, global.quiet || global.json);
+        let progress = Progress::new(global.progress, global.quiet, global.json);
         Ok(Self { json: global.json, root, settings, calendar, progress })
     }
 
@@ -59,8 +65,26 @@ impl Context {
             root: root.to_path_buf(),
             settings: self.settings.clone().with_text("data_dir", data_dir),
             calendar: self.calendar.clone(),
-            progress: Progress::new(self.progress.mode(), false),
+            progress: Progress::new(self.progress.mode(), false, self.json),
         }
+    }
+
+    /// The settings that stand in for keys which a run specification leaves out.
+    pub(crate) fn run_defaults(&self) -> Vec<(&'static str, toml::Value)> {
+        let constant = |key: &str| {
+            let us = toml::Value::Integer(self.settings.integer(key));
+            toml::Value::Table([("kind".to_owned(), "constant".into()), ("us".to_owned(), us)].into_iter().collect())
+        };
+        let whole = |key: &str| toml::Value::Integer(self.settings.integer(key));
+        let number = |key: &str| toml::Value::Float(self.settings.number(key));
+        vec![
+            ("latency.feed_us", whole("backtest.feed_us")),
+            ("latency.order", constant("backtest.order_us")),
+            ("latency.cancel", constant("backtest.cancel_us")),
+            ("account.initial_cny", number("backtest.initial_cny")),
+            ("fills.central_power", number("backtest.central_power")),
+            ("metrics.annual_days", whole("backtest.annual_days")),
+        ]
     }
 
     /// A folder named by a setting, under the root.
@@ -70,7 +94,15 @@ impl Context {
 
     /// The embedded store.
     pub(crate) fn store(&self) -> Result<EmbeddedStore, Problem> {
-        Ok(EmbeddedStore::open(&self.dir("data_dir"))?)
+        let options = StoreOptions {
+            min_free_gib: self.settings.integer("store.min_free_gib").unsigned_abs(),
+            hash_on_read: match self.settings.text_of("store.hash_on_read") {
+                Some("never") => HashOnRead::Never,
+                Some("always") => HashOnRead::Always,
+                _ => HashOnRead::Sample,
+            },
+        };
+        Ok(EmbeddedStore::open_with(&self.dir("data_dir"), options)?)
     }
 }
 
@@ -99,7 +131,6 @@ pub(crate) fn io_problem(code: &'static str, what: &str, error: &std::io::Error)
 
 /// Writes a file so that readers see the old or the new one: temporary name, fsync, rename.
 pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    use std::io::Write;
     let failed = |e: &std::io::Error| io_problem("unwritable", &format!("cannot write {}", path.display()), e);
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|e| failed(&e))?;
@@ -112,7 +143,10 @@ pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
         let mut file = std::fs::File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        std::fs::rename(&temporary, path)?;
+        // The rename itself has to survive a crash of the machine.
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::File::open(folder)?.sync_all()
     };
     write().map_err(|e| {
         let _ = std::fs::remove_file(&temporary);

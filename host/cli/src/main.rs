@@ -18,7 +18,16 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.global.json;
-    match commands::run(cli) {
+    // The panic's own message, with file and line, is on stderr by then.
+    let result = std::panic::catch_unwind(|| commands::run(cli)).unwrap_or_else(|_| {
+        Err(Problem::new(
+            "internal",
+            ErrorClass::Internal,
+            "the command failed by a defect of this program",
+            "report it with the message above",
+        ))
+    });
+    match result {
         Ok(code) => code,
         Err(problem) => {
             output::report_problem(&problem, json);
@@ -34,13 +43,10 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    if std::env::args().any(|a| a == "--json") {
-        let text = error.render().to_string();
-        let problem =
-            Problem::new("usage", ErrorClass::User, text.trim().trim_start_matches("error: "), "ghtrader --help");
-        output::report_problem(&problem, true);
-    } else {
-        let _ = error.print();
-    }
+    let text = error.render().to_string();
+    // What is wrong and the nearest name stand before the usage lines.
+    let what = text.split("\n\nUsage:").next().unwrap_or_default().trim().trim_start_matches("error: ");
+    let problem = Problem::new("usage", ErrorClass::User, what, "add --help to the command");
+    output::report_problem(&problem, std::env::args().any(|a| a == "--json"));
     ExitCode::from(ErrorClass::User.exit_code())
 }

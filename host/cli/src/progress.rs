@@ -29,11 +29,11 @@ struct State {
 pub(crate) struct Progress(Mutex<State>);
 
 impl Progress {
-    pub(crate) fn new(mode: ProgressMode, quiet: bool) -> Self {
+    pub(crate) fn new(mode: ProgressMode, quiet: bool, json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let mode = match mode {
             _ if quiet => ProgressMode::None,
-            ProgressMode::Auto if terminal => ProgressMode::Bar,
+            ProgressMode::Auto if terminal && !json => ProgressMode::Bar,
             ProgressMode::Auto => ProgressMode::None,
             ProgressMode::Bar if !terminal => ProgressMode::Plain,
             other => other,

@@ -82,13 +82,13 @@ impl ParamSpec {
     pub(crate) fn check(&self, value: &ParamValue) -> Result<ParamValue, Finding> {
         let typed = value.as_kind(self.kind).ok_or_else(|| {
             let what = format!("parameter `{}` = {value} is a {}, not a {}", self.name, value.kind(), self.bounds());
-            Finding::new("param_type", what, format!("give a {}", self.bounds()))
+            Finding::new("param_type", what, format!("it takes {}", self.bounds()))
         })?;
         let below = self.min.as_ref().is_some_and(|min| less(&typed, min));
         let above = self.max.as_ref().is_some_and(|max| less(max, &typed));
         if below || above {
             let what = format!("parameter `{}` = {value} is out of bounds: {}", self.name, self.bounds());
-            return Err(Finding::new("param_out_of_bounds", what, format!("give a {}", self.bounds())));
+            return Err(Finding::new("param_out_of_bounds", what, format!("it takes {}", self.bounds())));
         }
         Ok(typed)
     }

@@ -29,10 +29,14 @@ const fn number(min: f64, max: f64) -> Kind {
 /// All settings, section by section.
 pub const SETTINGS: &[Setting] = &[
     setting("data_dir", Kind::Text, "\"data\"", "where the store lives, relative to the root"),
-    setting("artifacts_dir", Kind::Text, "\"artifacts\"", "where plugins and models live"),
     setting("runs_dir", Kind::Text, "\"runs\"", "where results, reports and quarantined rows go"),
-    setting("varieties", Kind::Texts, "[\"cu\", \"au\", \"ag\"]", "products with a main schedule"),
-    setting("store.min_free_gib", number(0.0, 1e5), "0", "free disk space below which nothing is written"),
+    setting("store.min_free_gib", integer(0, 100_000), "0", "free disk space in GiB below which nothing is written"),
+    setting(
+        "store.hash_on_read",
+        Kind::Word(&["never", "sample", "always"]),
+        "\"sample\"",
+        "how much of a mapped cache is hashed when it is opened",
+    ),
     setting(
         "calendar.holidays_file",
         Kind::Text,
@@ -52,13 +56,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("build.workers", integer(0, 256), "0", "threads that build features and labels; 0 = one a core"),
     setting("build.block_rows", integer(512, 65_536), "4096", "rows a plugin gets in one call"),
-    setting(
-        "build.horizons",
-        Kind::Integers { min: 1, max: 100_000 },
-        "[10, 50, 200]",
-        "horizons of direction labels, rows",
-    ),
-    setting("build.threshold_k", integer(0, 1_000), "1", "price ticks a mid must move to count as up or down"),
+    setting("build.threshold_k", integer(1, 1_000), "1", "price ticks a mid must move to count as up or down"),
     setting("plugin.memory_mib", integer(1, 4_096), "64", "largest linear memory that a manifest may ask for"),
     setting(
         "plugin.live_call_cpu_ms",
@@ -81,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("plugin.output_mib", integer(1, 1_024), "64", "largest answer to one call that a manifest may ask for"),
     setting("plugin.log_lines_per_s", integer(0, 10_000), "100", "log lines a second that are kept"),
     setting("plugin.log_line_bytes", integer(64, 65_536), "1024", "length at which a log line is cut"),
-    setting("train.horizon", integer(1, 100_000), "50", "horizon of the label, rows"),
+    setting("train.horizon", integer(1, 10_000), "50", "horizon of the label, rows"),
     setting("train.splits", integer(1, 50), "5", "walk-forward splits"),
     setting("train.min_rows", integer(100, 100_000_000), "10000", "fewest training rows of a fold"),
     setting("backtest.annual_days", integer(200, 366), "252", "trading days a year"),

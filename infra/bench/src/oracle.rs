@@ -87,10 +87,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
                 r["rows_per_s"].as_f64().unwrap_or(0.0) / 1e6
             );
         }
-        println!(
-            "{}",
-            if known && wrong == 0 { "all counts as published" } else { "no published counts for this stream" }
-        );
+        match (known, wrong) {
+            (true, 0) => println!("all counts as published"),
+            (true, _) => {}
+            (false, _) => println!("no counts are published for this stream"),
+        }
     }
     if wrong > 0 { bail!("{wrong} of {} counts differ from the published ones", counts.len()) } else { Ok(()) }
 }

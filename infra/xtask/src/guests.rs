@@ -53,6 +53,7 @@ pub(crate) fn setup() -> Result<(), Failure> {
 
 /// Compiles every plugin and packs it with its manifest; gives the folder of the artefacts.
 pub(crate) fn build() -> Result<PathBuf, Failure> {
+    setup()?;
     let workspace = root().join("plugins");
     let target = workspace.join("target");
     let mut compile = match found() {

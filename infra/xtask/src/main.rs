@@ -20,8 +20,8 @@ cargo xtask COMMAND
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
-  study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
   bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
+  study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
 ";
 
 fn main() -> ExitCode {
@@ -34,7 +34,10 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(rest),
         "setup" => guests::setup().and_then(|_| python::setup()).map(drop),
-        "plugins" => guests::build().map(drop),
+        "plugins" => {
+            let host = cargo(&["build", "--release", "-p", "ghtrader-cli"]).run("build the host");
+            host.and_then(|()| guests::build()).map(drop)
+        }
         "lint" => lint(),
         "doc" => cargo(&["doc", "--release", "--workspace", "--no-deps"]).run("document every crate"),
         "bench" => bench(rest),
@@ -68,6 +71,7 @@ fn demo(args: &[String]) -> Result<(), Failure> {
 /// Every test; lints ride on the same compilation, so that nothing is built twice.
 fn test(args: &[String]) -> Result<(), Failure> {
     guests::setup()?;
+    components()?;
     let python = python::setup()?;
     cargo(&["fmt", "--all", "--check"]).run("check the formatting of the host")?;
     let plugins = root().join("plugins");
@@ -89,6 +93,18 @@ fn test(args: &[String]) -> Result<(), Failure> {
     host.run("test host, SDK, wasm plugins and integration")
 }
 
+/// Installs rustfmt and clippy where the toolchain came without them.
+fn components() -> Result<(), Failure> {
+    let version = ["--version".to_owned()];
+    let there = |program: &str| Step::new(program).args(&version).output().is_some();
+    if there("rustfmt") && there("clippy-driver") {
+        return Ok(());
+    }
+    Step::new("rustup")
+        .args(&["component", "add", "rustfmt", "clippy"].map(String::from))
+        .run("install the toolchain's rustfmt and clippy")
+}
+
 /// Runs clippy as the workspace's compiler: one compilation both lints and builds, and dependencies stay shared.
 fn linted(step: &mut Step) {
     step.env("RUSTC_WORKSPACE_WRAPPER", PathBuf::from("clippy-driver"));
@@ -97,6 +113,7 @@ fn linted(step: &mut Step) {
 }
 
 fn lint() -> Result<(), Failure> {
+    components()?;
     cargo(&["fmt", "--all", "--check"]).run("check the formatting")?;
     let mut build = cargo(&["build", "--release", "--workspace", "--all-targets"]);
     linted(&mut build);
@@ -123,8 +140,7 @@ fn study(args: &[String]) -> Result<(), Failure> {
     if args.first().map(String::as_str) != Some("signal") {
         return Err(Failure("study what? signal".to_owned()));
     }
-    guests::setup()?;
-    cargo(&["build", "--release", "-p", "ghtrader-bench"]).run("build the study")?;
+    cargo(&["build", "--release", "-p", "ghtrader-bench", "-p", "ghtrader-cli"]).run("build the study")?;
     let artefacts = guests::build()?;
     let mut step = Step::new(steps::binary("ghtrader-bench"));
     step.arg("study").args(args);

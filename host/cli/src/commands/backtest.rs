@@ -9,14 +9,14 @@ use crate::page;
 use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
 use ghtrader_core::{ErrorClass, Problem};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Problem> {
     match command {
         Backtest::Run { spec, out, replace, with } => {
             let text = read_text(&spec)?;
-            let run = RunSpec::parse(&text, &spec.display().to_string(), &with)?;
+            let run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
             let (result, report) = run_spec(context, &run, &base_of(&spec), &out, replace)?;
             let answer = json!({
                 "result_digest": result.result_digest,
@@ -62,6 +62,8 @@ fn run_spec(
     out: &Path,
     replace: bool,
 ) -> Result<(RunResult, Value), Problem> {
+    let shown = out.display().to_string();
+    let out = &result_folder(out)?;
     let host = plugin::host(context)?;
     let store = context.store()?;
     let prepared = prepare(context, &store, &host, spec, base, None)?;
@@ -90,21 +92,47 @@ fn run_spec(
     if let Some(model) = &mut resolved.lineup.model {
         model.artifact = full(&model.artifact);
     }
-    let command = format!("ghtrader backtest run {} --out {}", out.join("run.toml").display(), out.display());
+    let command = format!("ghtrader backtest run {shown}/run.toml --out {shown}");
     let html = page::of_run(&spec.name, &command, &prepared, spec, &result, &report)?;
     write_result(out, &resolved, &result, &report, &html)?;
     Ok((result, report))
 }
 
+/// Where a result may go: a new folder, an empty one, or one that holds a result. Anything else is somebody's.
+fn result_folder(out: &Path) -> Result<PathBuf, Problem> {
+    let taken = |what: String| {
+        Problem::new("exists", ErrorClass::Conflict, what, "choose a new folder for --out, such as runs/maker")
+    };
+    let full = std::path::absolute(out).map_err(|e| io_problem("unwritable", "--out cannot be resolved", &e))?;
+    if !matches!(full.components().next_back(), Some(std::path::Component::Normal(_))) {
+        return Err(taken(format!("{} is no folder of its own", out.display())));
+    }
+    for (folder, ours) in
+        [(full.clone(), "report.json"), (beside(&full, ".tmp"), "run.toml"), (beside(&full, ".old"), "report.json")]
+    {
+        let empty = match std::fs::read_dir(&folder) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => true,
+            Err(e) => return Err(io_problem("unwritable", &format!("cannot read {}", folder.display()), &e)),
+        };
+        let partial = folder.join(format!("{ours}.tmp"));
+        if !empty && !folder.join(ours).is_file() && !partial.is_file() {
+            return Err(taken(format!("{} holds something that is no result", folder.display())));
+        }
+    }
+    Ok(full)
+}
+
+/// A name beside a result folder; fixed, so that what a killed run left behind is found and swept by the next one.
+fn beside(out: &Path, what: &str) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_os_string();
+    name.push(what);
+    out.with_file_name(name)
+}
+
 /// Writes a result folder under a temporary name and renames it; `report.json` is what makes it count.
 fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, html: &str) -> Result<(), Problem> {
-    // Fixed names: what a killed run left behind, the next one sweeps.
-    let beside = |what: &str| {
-        let mut name = out.file_name().unwrap_or_default().to_os_string();
-        name.push(what);
-        out.with_file_name(name)
-    };
-    let (temporary, old) = (beside(".tmp"), beside(".old"));
+    let (temporary, old) = (beside(out, ".tmp"), beside(out, ".old"));
     for left in [&temporary, &old] {
         match std::fs::remove_dir_all(left) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

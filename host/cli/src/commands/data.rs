@@ -3,7 +3,7 @@
 use crate::args::{Data, ImportFormat};
 use crate::context::{Context, io_problem};
 use crate::output::{document, emit, grouped, table};
-use ghtrader_core::{Column, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety};
+use ghtrader_core::{Column, ContractId, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety};
 use ghtrader_market::Dialect;
 use ghtrader_market::synth::{SynthMarket, SynthReport, SynthSpec, write_tqsdk_csv};
 use ghtrader_pipeline::{DayReport, ImportOptions, ImportOutcome, ImportSummary, ValidationPolicy, import, report_day};
@@ -43,10 +43,10 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         }
         Data::List => list(context)?,
         Data::Show { symbol, day } => {
-            let dataset = dataset_of(&symbol);
+            let (dataset, symbol) = stored_symbol(&symbol)?;
             let manifest = context.store()?.manifest(dataset, &symbol, day)?.ok_or_else(|| {
                 Problem::new(
-                    "day_missing",
+                    "days_missing",
                     ErrorClass::User,
                     format!("{symbol} {day} is not stored"),
                     "ghtrader data list",
@@ -81,6 +81,7 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             emit(context.json, &body, |_| format!("{}\n{}", Column::schema_hash(), columns.join("\n")))?;
         }
         Data::Contract { symbol, on } => {
+            let on = on.unwrap_or(context.calendar.covered_to());
             let spec = ghtrader_core::contract_spec(symbol.variety(), on)?;
             let last = ghtrader_core::last_trading_day(&symbol, &context.calendar);
             let body = json!({ "symbol": symbol, "on": on, "multiplier": spec.multiplier, "price_tick": spec.price_tick,
@@ -91,12 +92,23 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             })?;
         }
         Data::Calendar { from, to } => {
+            if from > to {
+                let what = format!("{from} lies after {to}");
+                return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
+            }
+            // Both ends have to be days that the calendar can answer for.
+            context.calendar.next_trading_day(from.plus_days(-1))?;
+            context.calendar.next_trading_day(to.plus_days(-1))?;
             let days = context.calendar.trading_days(from, to);
             let provisional = days.iter().filter(|d| context.calendar.is_provisional(**d)).count();
             let body = json!({ "from": from, "to": to, "trading_days": days, "provisional": provisional });
             emit(context.json, &body, |_| {
                 let lines: Vec<String> = days.iter().map(TradingDay::to_string).collect();
-                format!("{}\n{} trading days", lines.join("\n"), days.len())
+                let unsure = match provisional {
+                    0 => String::new(),
+                    n => format!(", {n} of them provisional: no holidays are known for their year"),
+                };
+                format!("{}\n{} trading days{unsure}", lines.join("\n"), days.len())
             })?;
         }
         Data::Sessions { var, day } => sessions(context, &var, day)?,
@@ -126,8 +138,7 @@ pub(crate) fn import_files(
     adjust(&mut options);
     let store = context.store()?;
     let summary = import(files, &options, &store, &|p| {
-        let done_mib = p.done_bytes >> 20;
-        context.progress.show("import", &p.item, done_mib, (p.total_bytes >> 20).max(done_mib), "MiB");
+        context.progress.show("import", &p.item, p.done_bytes, p.total_bytes, "B");
     });
     context.progress.finish();
     Ok(summary?)
@@ -217,9 +228,17 @@ fn synth_text(r: &SynthReport) -> String {
     )
 }
 
-/// Contracts lie in `ticks`, continuous symbols in `main_l5`.
-fn dataset_of(symbol: &str) -> Dataset {
-    if symbol.starts_with("KQ.m@") { Dataset::MainL5 } else { Dataset::Ticks }
+/// The dataset and the stored spelling of a symbol: contracts lie in `ticks`, continuous symbols in `main_l5`.
+fn stored_symbol(symbol: &str) -> Result<(Dataset, String), Problem> {
+    let bad = |e: ghtrader_core::SymbolError| {
+        Problem::new("bad_symbol", ErrorClass::User, e.to_string(), "write SHFE.cu2602 or KQ.m@SHFE.cu")
+    };
+    match symbol.trim().split_once('@') {
+        Some((head, variety)) if head.eq_ignore_ascii_case("KQ.m") => {
+            Ok((Dataset::MainL5, variety.parse::<Variety>().map_err(bad)?.main_symbol()))
+        }
+        _ => Ok((Dataset::Ticks, symbol.parse::<ContractId>().map_err(bad)?.to_string())),
+    }
 }
 
 fn list(context: &Context) -> Result<(), Problem> {
@@ -271,6 +290,9 @@ fn leaves(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
 }
 
 fn sessions(context: &Context, var: &Variety, day: TradingDay) -> Result<(), Problem> {
+    // A product that the contract table does not know has no sessions to speak of.
+    ContractTable::builtin().spec(var, day)?;
+    context.calendar.next_trading_day(day.plus_days(-1))?;
     if !context.calendar.is_trading_day(day) {
         return Err(Problem::new(
             "not_a_trading_day",

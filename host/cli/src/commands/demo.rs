@@ -17,6 +17,7 @@ use ghtrader_store::{Dataset, Store};
 use ghtrader_train::{Settings, Split, TrainError};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -172,7 +173,8 @@ struct Steps {
 impl Steps {
     fn done(&mut self, step: &str, what: &str) {
         if !self.json {
-            eprintln!("{:6.1} s  {step:<20} {what}", self.started.elapsed().as_secs_f64());
+            // Nobody may be listening any more.
+            let _ = writeln!(std::io::stderr(), "{:6.1} s  {step:<20} {what}", self.started.elapsed().as_secs_f64());
         }
     }
 }
@@ -279,6 +281,10 @@ fn imported(context: &Context, files: &[PathBuf], store: &dyn Store) -> Result<S
     if summary.rows_rejected > 0 {
         let file = summary.rejects_file.as_ref().and_then(|f| f.file_name()).map(|f| f.to_string_lossy().into_owned());
         notes.push(format!("{} rows were rejected, see {}", summary.rows_rejected, file.unwrap_or_default()));
+    }
+    for day in summary.refused_days() {
+        let reason = day.reason.as_deref().unwrap_or("refused");
+        notes.push(format!("{} {} was not stored: {reason}", day.symbol, day.trading_day));
     }
     let others: Vec<String> = depth.keys().filter(|v| *v != variety).map(Variety::to_string).collect();
     if !others.is_empty() {

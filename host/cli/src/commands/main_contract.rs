@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
         Main::Build { var, full, workers } => {
             let store = context.store()?;
             let schedule = stored_schedule(&store, &var)?;
-            let workers = workers.unwrap_or(context.settings.integer("main_l5.total_workers") as usize);
+            let workers = workers.map_or(context.settings.integer("main_l5.total_workers") as usize, usize::from);
             let report =
                 build(context, &store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
             let unhealthy = report.check_health().map_err(Problem::from).err();

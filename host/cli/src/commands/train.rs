@@ -99,6 +99,9 @@ pub(crate) fn training_set(
         .map(|f| columns::build(context, store, schedule, f, &Params::new(), false))
         .collect::<Result<Vec<_>, _>>()?;
     let labels = columns::build(context, store, schedule, label, &label_params(context, label, horizon_rows), false)?;
+    if let Some(fault) = built.iter().chain([&labels]).find_map(|b| b.failed.first().map(|f| (b, f))) {
+        return Err(columns::missing_columns(fault.0, fault.1.trading_day));
+    }
     let name = format!("direction_{horizon_rows}");
     let column = labels.columns.iter().find(|c| c.name == name).ok_or_else(|| {
         Problem::new(

@@ -260,13 +260,15 @@ pub(crate) enum Plugin {
         out: PathBuf,
     },
     /// Admission: every finding at once. Exit 1 if there is one
-    #[command(after_help = "Example: ghtrader plugin check core-factors.wasm")]
+    #[command(after_help = "Example: ghtrader plugin check artifacts/core-factors.wasm")]
     Check {
         /// The artefact
         artefact: PathBuf,
     },
     /// Runs a feature or label over a tick CSV of one contract
-    #[command(after_help = "Example: ghtrader plugin eval core-factors.wasm --input SHFE.ad2511.csv --output out.csv")]
+    #[command(
+        after_help = "Example: ghtrader plugin eval artifacts/core-factors.wasm --input SHFE.ad2511.csv --output out.csv"
+    )]
     Eval {
         /// The artefact
         artefact: PathBuf,
@@ -314,7 +316,7 @@ pub(crate) enum Columns {
 pub(crate) enum Train {
     /// Fits a model fold by fold and scores what it has not seen
     #[command(
-        after_help = "Example: ghtrader train run logistic --var cu --features core-factors.wasm --label direction.wasm --out model"
+        after_help = "Example: ghtrader train run logistic --var cu --features artifacts/core-factors.wasm --label artifacts/direction.wasm --out model"
     )]
     Run {
         /// logistic

@@ -45,7 +45,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     // What is wrong and the nearest name stand before the usage lines.
-    let what = text.split("\n\nUsage:").next().unwrap_or_default().trim().trim_start_matches("error: ");
+    let what = text.split("\n\nUsage:").next().unwrap_or_default();
+    let what = what.split("\n\nFor more information").next().unwrap_or_default().trim().trim_start_matches("error: ");
     let problem = Problem::new("usage", ErrorClass::User, what, "add --help to the command");
     output::report_problem(&problem, std::env::args().any(|a| a == "--json"));
     ExitCode::from(ErrorClass::User.exit_code())

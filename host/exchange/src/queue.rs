@@ -89,7 +89,7 @@ pub fn advance_queue(
 
 /// xⁿ, by multiplication for whole n so that every machine gets the same bits.
 fn power(x: f64, n: f64) -> f64 {
-    if n.fract() == 0.0 && (0.0..=64.0).contains(&n) { (0..n as u32).fold(1.0, |p, _| p * x) } else { x.powf(n) }
+    if n.fract() == 0.0 && (0.0..=64.0).contains(&n) { (0..n as u32).fold(1.0, |p, _| p * x) } else { libm::pow(x, n) }
 }
 
 /// Fills a resting order whose price the opposite best has reached, at its own price.

@@ -3,7 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use ghtrader_tests::root;
+use ghtrader_tests::{artefacts, root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -190,6 +190,17 @@ fn a_plugin_imports_the_log_and_nothing_else() {
     let wit = fs::read_to_string(root().join("wit/next/plugin.wit")).expect("the contract");
     let imports: BTreeSet<&str> = wit.lines().map(str::trim).filter(|l| l.starts_with("import ")).collect();
     assert_eq!(imports, BTreeSet::from(["import log;"]));
+}
+
+/// Invariant 6: equal sources give equal artefacts, wherever the checkout lies.
+#[test]
+fn an_artefact_names_no_place() {
+    let place = root().display().to_string();
+    for entry in fs::read_dir(artefacts()).expect("the packed plugins").flatten() {
+        let bytes = fs::read(entry.path()).expect("an artefact");
+        let named = bytes.windows(place.len()).any(|w| w == place.as_bytes());
+        assert!(!named, "{} names the checkout's place", entry.path().display());
+    }
 }
 
 /// Invariant 10: the project speaks only of itself.

@@ -60,11 +60,38 @@ fn encode(core_wasm: &[u8]) -> Result<Vec<u8>, Finding> {
         let what = format!("{} bytes that are no core WebAssembly module", core_wasm.len());
         return Err(Finding::new("not_a_module", what, remedy));
     }
+    let mut module = core_wasm.to_vec();
+    forget_symbol_hashes(&mut module);
     wit_component::ComponentEncoder::default()
         .validate(true)
-        .module(core_wasm)
+        .module(&module)
         .and_then(|mut encoder| encoder.encode())
         .map_err(|e| Finding::new("module_invalid", format!("the module makes no component: {e:#}"), remedy))
+}
+
+/// Zeroes the hashes that Rust puts behind a symbol's name (`17h`, 16 hex digits, `E`) in the name section.
+///
+/// The compiler derives them from the place of the checkout among other things: with them, equal code has another digest
+/// elsewhere. Names are for a trap's backtrace, where the hash is of no use.
+fn forget_symbol_hashes(module: &mut [u8]) {
+    const MARK: &[u8] = b"17h";
+    const HASH_BYTES: usize = 16;
+    let names = Parser::new(0).parse_all(module).flatten().find_map(|payload| match payload {
+        Payload::CustomSection(section) if section.name() == "name" => Some(section.data_offset()..section.range().end),
+        _ => None,
+    });
+    // A module that cannot be read is the encoder's to refuse.
+    let Some(names) = names.and_then(|range| module.get_mut(range)) else { return };
+    let mut at = 0;
+    while let Some(found) = names[at..].windows(MARK.len()).position(|w| w == MARK) {
+        let hash = at + found + MARK.len();
+        at = hash;
+        if let Some(digits) = names.get_mut(hash..hash + HASH_BYTES)
+            && digits.iter().all(u8::is_ascii_hexdigit)
+        {
+            digits.fill(b'0');
+        }
+    }
 }
 
 /// Reads an artefact without compiling it: the manifest, if one can be read, and all that is wrong.
@@ -218,4 +245,20 @@ impl Outline {
 fn strip_interface(name: &str) -> Option<&str> {
     let name = name.strip_prefix(PACKAGE)?;
     Some(name.split_once('@').map_or(name, |(interface, _)| interface))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_keeps_its_name_and_loses_its_hash() {
+        let text = |hash: &str| format!("(module (func $_ZN5taker7on_tick17h{hash}E))");
+        let [mut a, mut b] = ["3fb3cc06dadc1c20", "0123456789abcdef"].map(|h| wat::parse_str(text(h)).unwrap());
+        assert_ne!(a, b);
+        forget_symbol_hashes(&mut a);
+        forget_symbol_hashes(&mut b);
+        assert_eq!(a, b);
+        assert!(String::from_utf8_lossy(&a).contains("_ZN5taker7on_tick17h0000000000000000E"));
+    }
 }

@@ -273,8 +273,14 @@ impl Engine {
             if busy {
                 let window = limit.min(row + ahead);
                 self.checkpoint.clone_from(&self.matching);
-                let next = self.matching.advance(day.prepared, row + 1, (window + 1).min(rows), &mut self.news);
-                until = if self.news.is_empty() { window } else { next - 1 };
+                until = window;
+                // Behind the last row there is only the day's end, which comes after the strategy has seen that row.
+                if row + 1 < rows {
+                    let next = self.matching.advance(day.prepared, row + 1, (window + 1).min(rows), &mut self.news);
+                    if !self.news.is_empty() {
+                        until = next - 1;
+                    }
+                }
             }
             let view = self.account_view();
             let (block_row, block_until) = ((row - start) as u32, (until - start) as u32);
@@ -302,7 +308,9 @@ impl Engine {
             if busy {
                 self.news.clear();
                 std::mem::swap(&mut self.matching, &mut self.checkpoint);
-                self.matching.advance(day.prepared, row + 1, at + 1, &mut self.news);
+                if at > row {
+                    self.matching.advance(day.prepared, row + 1, at + 1, &mut self.news);
+                }
             }
             let actions = std::mem::take(&mut self.actions);
             for action in &actions {

@@ -14,7 +14,7 @@ use ghtrader_store::TickDay;
 use rayon::prelude::*;
 
 /// Rises whenever a change of this code changes a result.
-const ENGINE_VERSION: &str = "2";
+const ENGINE_VERSION: &str = "3";
 
 /// One trading day as it comes from the store.
 pub struct DayData {

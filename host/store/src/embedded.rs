@@ -208,7 +208,11 @@ impl EmbeddedStore {
         // Compared whole: a damaged file is mended by storing the day again.
         let file_there = fs::read(&file).is_ok_and(|stored| stored == bytes);
         if file_there && old.as_ref() == Some(&new) {
-            return Ok(Put::Unchanged(new));
+            // A writer killed between its file and its manifest leaves a file that no manifest names.
+            let alone = list_dir(&place.dir)?.iter().all(|path| *path == file);
+            if alone {
+                return Ok(Put::Unchanged(new));
+            }
         }
         self.lock_writer()?;
         self.check_free()?;

@@ -11,6 +11,22 @@ use ghtrader_store::{
 use proptest::prelude::*;
 use support::{SYMBOL, assert_same, day, main_meta, meta, parquet_of, table, tree};
 
+/// D-16: a correction that was killed before its manifest, and then taken back.
+#[test]
+fn an_unchanged_day_sweeps_what_a_killed_writer_left() {
+    let root = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(root.path()).unwrap();
+    let rows = table(1, 1_000);
+    store.put_day(Dataset::Ticks, SYMBOL, day(0), &rows.view(), &meta("a")).unwrap();
+    let before = tree(root.path());
+    let stray = parquet_of(root.path(), "ticks", SYMBOL, day(0)).with_file_name("stray.parquet");
+    std::fs::write(&stray, b"PAR1").unwrap();
+    let put = store.put_day(Dataset::Ticks, SYMBOL, day(0), &rows.view(), &meta("a")).unwrap();
+    assert!(matches!(put, PutOutcome::Unchanged(_)), "{put:?}");
+    assert!(!stray.exists());
+    assert_eq!(tree(root.path()), before);
+}
+
 /// D-14, D-18: from Parquet, from the cache, and from Parquet again after the cache was deleted.
 #[test]
 fn a_day_reads_back() {

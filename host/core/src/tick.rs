@@ -144,11 +144,6 @@ impl Phase {
     /// All phases by their stored number.
     pub const ALL: [Self; 5] = [Self::PreOpen, Self::Auction, Self::Continuous, Self::Break, Self::Closed];
 
-    /// From the stored number.
-    pub fn from_u8(value: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(value)).copied()
-    }
-
     /// The name in files, such as `pre_open`.
     pub const fn as_str(self) -> &'static str {
         match self {

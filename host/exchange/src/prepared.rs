@@ -293,11 +293,6 @@ impl PreparedDay {
         self.ts_ns[row]
     }
 
-    /// Exchange time of all rows.
-    pub fn times_ns(&self) -> &[i64] {
-        &self.ts_ns
-    }
-
     /// The interval that ends with this row is matched.
     #[inline]
     pub fn is_matchable(&self, row: usize) -> bool {
@@ -346,12 +341,6 @@ impl PreparedDay {
     #[inline]
     pub fn mid_half_ticks(&self, row: usize) -> Option<i32> {
         Some(self.best_bid_ticks(row)? + self.best_ask_ticks(row)?)
-    }
-
-    /// Mid price in ticks; NaN when a side is empty.
-    #[inline]
-    pub fn mid_ticks(&self, row: usize) -> f64 {
-        self.mid_half_ticks(row).map_or(f64::NAN, |m| f64::from(m) / 2.0)
     }
 
     /// Last price, ticks; `None` before the first trade.

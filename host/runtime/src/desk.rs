@@ -116,11 +116,6 @@ impl Desk {
         self.working.len()
     }
 
-    /// Host ids of all orders that may still fill, oldest first.
-    pub fn working_ids(&self) -> impl Iterator<Item = u64> + '_ {
-        self.working.iter().map(|w| w.id)
-    }
-
     /// Orders refused by a limit of this desk.
     pub fn rejected_by_risk(&self) -> u64 {
         self.rejected_by_risk

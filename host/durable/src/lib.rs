@@ -1,0 +1,14 @@
+//! Files that survive a crash: published whole, written once, locked, and the hash-chained audit.
+//!
+//! Everything acknowledged by this program lies in a file that was written by one of these functions. A file is published
+//! by temporary name, fsync, rename and fsync of its folder, so that a reader sees the old bytes or the new ones; a fact
+//! that may be written only once is linked into place, so that of two writers one loses and knows it. Locks are the
+//! kernel's: they end with their process, however it ends.
+
+mod audit;
+mod lock;
+mod publish;
+
+pub use audit::{Audit, AuditEntry, AuditError, AuditRecord, Outcome, Verified};
+pub use lock::{Lock, lock, try_lock};
+pub use publish::{Once, is_full, publish, publish_once, remove};

@@ -1,0 +1,113 @@
+//! Writing whole files.
+
+use std::fs::File;
+use std::io::{ErrorKind, Result, Write as _};
+use std::path::Path;
+
+/// What became of a fact that may be written once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Once {
+    /// It was not there; now it is.
+    Written,
+    /// It was there with the same bytes.
+    Same,
+    /// It is there with other bytes, which stay.
+    Different,
+}
+
+/// Writes a file so that readers see the old bytes or the new ones, also after a crash of the machine.
+///
+/// # Errors
+/// The operating system's; the old file is untouched and no temporary file stays.
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    sync_folder(folder)
+}
+
+/// Writes a file that must not be there yet; of several writers exactly one succeeds.
+///
+/// # Errors
+/// The operating system's; nothing has changed then.
+pub fn publish_once(path: &Path, bytes: &[u8]) -> Result<Once> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    match std::fs::hard_link(file.path(), path) {
+        Ok(()) => {
+            sync_folder(folder)?;
+            Ok(Once::Written)
+        }
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            // Another writer may have linked it and not yet reached its own sync.
+            sync_folder(folder)?;
+            Ok(if std::fs::read(path)? == bytes { Once::Same } else { Once::Different })
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Removes a file for good; one that is not there is removed already.
+///
+/// # Errors
+/// The operating system's.
+pub fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Ok(()) => sync_folder(folder_of(path)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The error means that a disk or a quota is full.
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A rename or a new name has to survive a crash of the machine too.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_is_written_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert_eq!(publish_once(&path, b"1").unwrap(), Once::Written);
+        assert_eq!(publish_once(&path, b"1").unwrap(), Once::Same);
+        assert_eq!(publish_once(&path, b"2").unwrap(), Once::Different);
+        assert_eq!(std::fs::read(&path).unwrap(), b"1");
+        publish(&path, b"3").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"3");
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 0, "no temporary file stays");
+    }
+
+    #[test]
+    fn of_many_writers_one_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fact");
+        let outcomes: Vec<Once> = std::thread::scope(|s| {
+            let path = &path;
+            let run = |n: u8| s.spawn(move || publish_once(path, &[n]).unwrap());
+            let threads: Vec<_> = (0..8).map(run).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|o| **o == Once::Written).count(), 1);
+    }
+}

@@ -13,12 +13,22 @@ pub struct Finding {
     pub what: String,
     /// What to do about it.
     pub remedy: String,
+    /// Where, such as `plugin.toml: param.threshold`, `export strategy.run`, `row 17`; empty for the artefact as a whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub place: String,
 }
 
 impl Finding {
     /// Makes a finding from its parts.
     pub fn new(code: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { code, what: what.into(), remedy: remedy.into() }
+        Self { code, what: what.into(), remedy: remedy.into(), place: String::new() }
+    }
+
+    /// The same, with its place.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = place.into();
+        self
     }
 
     /// Joins findings into the one problem with which a command ends: the first one's code, all of them in the text.
@@ -39,7 +49,7 @@ impl Finding {
 impl From<PluginFault> for Finding {
     fn from(fault: PluginFault) -> Self {
         let problem = Problem::from(fault);
-        Self { code: problem.code, what: problem.what, remedy: problem.remedy }
+        Self::new(problem.code, problem.what, problem.remedy)
     }
 }
 

@@ -7,6 +7,7 @@
 //! checks it and reports all findings at once. Each instance has a sandbox of its own (memory, CPU, output and log limits); one that
 //! traps or breaks a limit is retired and answers every later call with the same fault.
 
+mod admission;
 mod artefact;
 mod cache;
 mod deadline;
@@ -22,6 +23,7 @@ mod params;
 mod sandbox;
 mod v_next;
 
+pub use admission::{Admission, Check, CostCard, Fixture, LimitShare};
 pub use artefact::{MANIFEST_SECTION, pack};
 pub use fault::{Answer, CallSite, PluginFault};
 pub use finding::Finding;

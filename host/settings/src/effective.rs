@@ -189,6 +189,17 @@ impl Settings {
         list.map(|l| l.iter().filter_map(Value::as_integer).collect()).unwrap_or_default()
     }
 
+    /// A list of texts.
+    pub fn texts(&self, path: &str) -> Vec<String> {
+        let list = self.value(path).and_then(Value::as_array);
+        list.map(|l| l.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    /// true or false.
+    pub fn flag(&self, path: &str) -> bool {
+        self.value(path).and_then(Value::as_bool).unwrap_or_default()
+    }
+
     /// Digest over all values, not their origins.
     pub fn digest(&self) -> Digest {
         let mut b = DigestBuilder::new("ghtrader settings 1");

@@ -6,7 +6,7 @@ mod views;
 
 use crate::mail::{Command, Mailer, Prepared, Report, Snapshot};
 use crate::maker::LineupMaker;
-use crate::plan::hash_of;
+use crate::plan::plan_hash;
 use crate::prepare::{History, Order};
 use crate::protocol::{
     Actor, Call, Change, Deploy, Failure, LineupRecord, Mode, OrderPolicy, OrderView, Reply, ResolvedLineup,
@@ -225,7 +225,7 @@ impl Keeper {
 
     fn check_plan(&self, plan: &crate::protocol::Plan, kind: Kind, acknowledged: &[String]) -> Result<(), Failure> {
         let conflict = |code, what: String, remedy: &str| Problem::new(code, ErrorClass::Conflict, what, remedy).into();
-        if hash_of(plan) != plan.plan_hash || plan.lineup_id != plan.resolved.id() {
+        if plan_hash(plan) != plan.plan_hash || plan.lineup_id != plan.resolved.id() {
             return Err(conflict(
                 "plan_damaged",
                 "the plan is not the one that its hash names".to_owned(),

@@ -127,14 +127,9 @@ pub fn make_plan(registry: &Registry, room: &Room, base: &VarietyView, file: &Li
         DigestBuilder::new("ghtrader lineup schema 1").text(&made.names().join("\n")).finish().short16();
     let lineup_id = resolved.id();
     let base_lineup = base.active.as_ref().map(|a| a.id);
-    let mut b = DigestBuilder::new("ghtrader plan 1");
-    b.text(&base.account).text(&base.variety).int(base.generation.cast_signed()).digest(&lineup_id);
-    for (reference, digest) in &followed {
-        b.text(reference).digest(digest);
-    }
     let before = base.active.as_ref().map(|a| &a.lineup);
-    Ok(Plan {
-        plan_hash: b.finish(),
+    let mut plan = Plan {
+        plan_hash: lineup_id,
         account: base.account.clone(),
         variety: base.variety.clone(),
         base_generation: base.generation,
@@ -145,11 +140,13 @@ pub fn make_plan(registry: &Registry, room: &Room, base: &VarietyView, file: &Li
         breaking: breaking(registry, before, &resolved, &plugins),
         resolved,
         followed,
-    })
+    };
+    plan.plan_hash = plan_hash(&plan);
+    Ok(plan)
 }
 
-/// The digest under which a plan is applied, worked out again: what was changed on the way shows.
-pub(crate) fn hash_of(plan: &Plan) -> Digest {
+/// The digest under which a plan is applied, worked out of its parts: what was changed on the way shows.
+pub fn plan_hash(plan: &Plan) -> Digest {
     let mut b = DigestBuilder::new("ghtrader plan 1");
     b.text(&plan.account).text(&plan.variety).int(plan.base_generation.cast_signed()).digest(&plan.resolved.id());
     for (reference, digest) in &plan.followed {

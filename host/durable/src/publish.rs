@@ -87,8 +87,11 @@ fn make_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// A rename or a new name has to survive a crash of the machine too.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+/// Lets the names in a folder survive a crash of the machine, also those that a writer gave who was killed before it did.
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -22,7 +22,7 @@ pub use tags::{TagHistory, TagMove};
 use crate::{Admission, Check, CostCard, Finding, Fixture, Plugin, PluginHost, Role};
 use files::Files;
 use ghtrader_core::Digest;
-use ghtrader_durable::{Once, publish, publish_once};
+use ghtrader_durable::{Once, make_folder, publish, publish_once};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -104,7 +104,7 @@ impl Registry {
     /// `registry_unwritable` for a folder that is not there and cannot be made.
     pub fn open(config: RegistryConfig, host: PluginHost) -> Result<Self, RegistryError> {
         let RegistryConfig { root, signature, trusted_keys } = config;
-        std::fs::create_dir_all(&root).map_err(RegistryError::write(&root))?;
+        make_folder(&root).map_err(RegistryError::write(&root))?;
         let files = Files { root };
         let loaded = Mutex::default();
         Ok(Self { inner: Arc::new(Inner { files, policy: signature, trusted: trusted_keys, host, loaded }) })

@@ -2,7 +2,10 @@
 
 use crate::guests::{NOW_NS, Place, artefact, check, check_usable, echo, push};
 use ghtrader_core::{Digest, ErrorClass};
-use ghtrader_plugin::{ArtefactState, Filter, PushError, PushOutcome, RegistryError, Role};
+use ghtrader_plugin::{
+    ArtefactState, Filter, HostConfig, PluginHost, PushError, PushOutcome, Registry, RegistryConfig, RegistryError,
+    Role, SignaturePolicy,
+};
 use std::path::Path;
 use std::time::Duration;
 
@@ -99,6 +102,30 @@ fn every_damage_is_named_and_healed_by_the_same_push() {
         check_usable(&place.again(), "echo@0.1.0", &echo());
         assert_eq!(place.again().verify().unwrap().len(), 0, "{part}");
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_from_a_damaged_one() {
+    let place = Place::new();
+    let digest = place.push(&echo()).digest;
+    std::fs::remove_file(place.blob(&digest)).unwrap();
+    std::fs::create_dir(place.blob(&digest)).unwrap();
+    let path = format!("{digest}.wasm");
+    check(place.again().load(&digest).unwrap_err(), "registry_unreadable", ErrorClass::Unavailable, &path);
+    check(push(&place.again(), &echo()).unwrap_err(), "registry_unreadable", ErrorClass::Unavailable, &path);
+    assert!(place.blob(&digest).is_dir(), "nothing was moved");
+}
+
+#[test]
+fn what_this_program_no_longer_takes_says_why() {
+    let place = Place::new();
+    let digest = place.push(&echo()).digest;
+    let host = PluginHost::new(HostConfig { dev_channel: false, ..HostConfig::default() }).unwrap();
+    let root = place.dir.path().to_owned();
+    let config = RegistryConfig { root, signature: SignaturePolicy::Off, trusted_keys: Vec::new() };
+    let released_only = Registry::open(config, host).unwrap();
+    check(released_only.load(&digest).unwrap_err(), "plugin_unloadable", ErrorClass::Plugin, "not released");
+    assert_eq!(released_only.artifact(&digest).unwrap(), echo(), "its bytes are as good as ever");
 }
 
 #[test]

@@ -1,21 +1,8 @@
 //! Admission: everything that is checked before an artefact may be used, all findings in one answer.
 
-use crate::{Finding, Instrument, Plugin, PluginHost};
-use ghtrader_core::TickTable;
-use ghtrader_kernels::wire::Boundary;
+use crate::{Finding, Fixture, Plugin, PluginHost};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// A stretch of rows of one contract on which a plugin is tried.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fixture {
-    /// What is traded.
-    pub instrument: Instrument,
-    /// The rows, in order of time.
-    pub ticks: TickTable,
-    /// Borders by the row that they lie before, ascending.
-    pub borders: Vec<(usize, Boundary)>,
-}
 
 /// What admission found out.
 #[derive(Debug, Default)]

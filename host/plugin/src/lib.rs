@@ -14,6 +14,7 @@ mod deadline;
 mod engine;
 mod fault;
 mod finding;
+mod fixture;
 mod host;
 mod instance;
 mod limits;
@@ -21,12 +22,14 @@ mod manifest;
 mod manifest_check;
 mod params;
 mod sandbox;
+mod trace;
 mod v_next;
 
-pub use admission::{Admission, Check, CostCard, Fixture, LimitShare};
+pub use admission::{Admission, Check, CostCard, LimitShare};
 pub use artefact::{MANIFEST_SECTION, pack};
 pub use fault::{Answer, CallSite, PluginFault};
 pub use finding::Finding;
+pub use fixture::{FIXTURE_SECTION, Fixture, FixtureError, MAX_FIXTURE_BYTES, MAX_FIXTURE_ROWS};
 pub use ghtrader_kernels::wire::Boundary;
 pub use host::{Plugin, PluginHost};
 pub use instance::{
@@ -39,3 +42,4 @@ pub use manifest::{
     SelfTest,
 };
 pub use params::{ParamValue, Params};
+pub use trace::{Difference, Splits, Trace, trace_feature, trace_label, trace_strategy};

@@ -10,23 +10,30 @@
 mod admission;
 mod artefact;
 mod cache;
+mod contract;
+mod cost;
 mod deadline;
 mod engine;
 mod fault;
 mod finding;
 mod fixture;
+mod guest;
 mod host;
 mod instance;
 mod limits;
 mod manifest;
 mod manifest_check;
 mod params;
+mod proof;
 mod sandbox;
 mod trace;
+mod v_dev;
 mod v_next;
 
-pub use admission::{Admission, Check, CostCard, LimitShare};
+pub use admission::{Admission, Check};
 pub use artefact::{MANIFEST_SECTION, pack};
+pub use contract::SUPPORTED_CONTRACTS;
+pub use cost::{CostCard, LimitShare};
 pub use fault::{Answer, CallSite, PluginFault};
 pub use finding::Finding;
 pub use fixture::{FIXTURE_SECTION, Fixture, FixtureError, MAX_FIXTURE_BYTES, MAX_FIXTURE_ROWS};
@@ -37,9 +44,6 @@ pub use instance::{
     StrategyDescription, StrategyInstance,
 };
 pub use limits::{HostConfig, Limits};
-pub use manifest::{
-    About, LimitRequest, OutputPromise, ParamSpec, ParamType, PluginManifest, Reach, Role, SUPPORTED_CONTRACTS,
-    SelfTest,
-};
+pub use manifest::{About, LimitRequest, OutputPromise, ParamSpec, ParamType, PluginManifest, Reach, Role, SelfTest};
 pub use params::{ParamValue, Params};
 pub use trace::{Difference, Splits, Trace, trace_feature, trace_label, trace_strategy};

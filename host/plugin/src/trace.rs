@@ -6,6 +6,7 @@ mod broker;
 mod drive;
 mod stream;
 
+pub(crate) use drive::label_reaches;
 pub use drive::{trace_feature, trace_label, trace_strategy};
 
 use crate::fixture::canonical;

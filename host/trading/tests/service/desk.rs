@@ -191,7 +191,11 @@ impl Desk {
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
-            move || run(config, varieties, &stop, || drop(ready.send(())))
+            move || {
+                run(config, varieties, &stop, || {
+                    let _ = ready.send(());
+                })
+            }
         });
         if is_ready.recv_timeout(PATIENCE).is_err() {
             panic!("the service did not start: {:?}", thread.join().map(|r| r.map(drop)));

@@ -20,6 +20,7 @@ mod limits;
 mod manifest;
 mod manifest_check;
 mod params;
+mod registry;
 mod sandbox;
 mod v_next;
 
@@ -39,3 +40,8 @@ pub use manifest::{
     SelfTest,
 };
 pub use params::{ParamValue, Params};
+pub use registry::{
+    ArtefactState, Filter, GcDone, GcItem, GcPlan, GcReason, KeyError, KeyPair, MAX_ARTEFACT_BYTES, PublicKey,
+    PushError, PushOutcome, Pushed, Record, Registry, RegistryConfig, RegistryError, Resolved, Signature,
+    SignaturePolicy, SignatureState, TagHistory, TagMove, Via,
+};

@@ -11,7 +11,7 @@ use ghtrader_core::{Digest, DigestBuilder, ErrorClass};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const KEPT_NS: i64 = 24 * 3600 * 1_000_000_000;
 const KEY_BYTES: usize = 200;
@@ -32,27 +32,27 @@ pub(crate) struct Idempotency {
 }
 
 /// A key that is being carried out; free for others when dropped.
-pub(crate) struct Claim<'a> {
-    owner: &'a Idempotency,
+pub(crate) struct Claim {
+    owner: Arc<Idempotency>,
     slot: Digest,
     request: Digest,
 }
 
 /// What to do about a request with a key.
-pub(crate) enum Begun<'a> {
+pub(crate) enum Begun {
     /// It is the first.
-    First(Claim<'a>),
+    First(Claim),
     /// It was answered before.
     Again(Reply),
 }
 
-impl std::fmt::Debug for Claim<'_> {
+impl std::fmt::Debug for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Claim({})", self.slot)
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for Claim {
     fn drop(&mut self) {
         self.owner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.slot);
     }
@@ -60,8 +60,7 @@ impl Drop for Claim<'_> {
 
 impl Idempotency {
     /// The keys kept in a folder; those too old are removed.
-    pub(crate) fn new(dir: &Path, now_ns: i64) -> Self {
-        let me = Self { dir: dir.to_path_buf(), running: Mutex::default() };
+    pub(crate) fn new(dir: &Path, now_ns: i64) -> Arc<Self> {
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
             let kept = read(&entry.path());
             if !kept.is_ok_and(|k| k.is_some_and(|k| is_fresh(&k, now_ns))) {
@@ -69,7 +68,7 @@ impl Idempotency {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-        me
+        Arc::new(Self { dir: dir.to_path_buf(), running: Mutex::default() })
     }
 
     fn path(&self, slot: &Digest) -> PathBuf {
@@ -78,13 +77,13 @@ impl Idempotency {
 
     /// Claims a key of an actor for a request on a route; `request` is the digest of everything that the client sent.
     pub(crate) fn begin(
-        &self,
+        self: &Arc<Self>,
         who: &Identity,
         route: &str,
         key: &str,
         request: Digest,
         now_ns: i64,
-    ) -> Result<Begun<'_>, Refusal> {
+    ) -> Result<Begun, Refusal> {
         if key.is_empty() || key.len() > KEY_BYTES || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Refusal::new(
                 "bad_idempotency_key",
@@ -102,7 +101,7 @@ impl Idempotency {
                 "ask again with the same key for its answer",
             ));
         }
-        let claim = Claim { owner: self, slot, request };
+        let claim = Claim { owner: self.clone(), slot, request };
         match read(&self.path(&slot)) {
             Ok(Some(kept)) if is_fresh(&kept, now_ns) && kept.request == request => Ok(Begun::Again(kept.reply)),
             Ok(Some(kept)) if is_fresh(&kept, now_ns) => Err(Refusal::new(
@@ -122,7 +121,7 @@ impl Idempotency {
     }
 }
 
-impl Claim<'_> {
+impl Claim {
     /// Keeps the answer.
     pub(crate) fn finish(self, reply: &Reply, now_ns: i64) {
         let not_now = reply.status == 408 || reply.status == 429 || reply.status >= 500;
@@ -162,7 +161,7 @@ mod tests {
         Identity { id: id.to_owned(), name: "n".to_owned(), role: Role::Operator }
     }
 
-    fn code(begun: Result<Begun<'_>, Refusal>) -> String {
+    fn code(begun: Result<Begun, Refusal>) -> String {
         match begun {
             Ok(Begun::First(_)) => "first".to_owned(),
             Ok(Begun::Again(reply)) => format!("again {}", reply.body),

@@ -103,6 +103,11 @@ impl Refusal {
         self
     }
 
+    /// The service does not run, as against: whether it does is not known.
+    pub(crate) fn is_not_running(&self) -> bool {
+        self.code == "service_unavailable"
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.code
     }

@@ -159,7 +159,7 @@ fn is_product(variety: &str) -> bool {
 }
 
 /// The variety is not traded here.
-pub(crate) fn unknown_variety(variety: &str) -> Refusal {
+fn unknown_variety(variety: &str) -> Refusal {
     Refusal::new(
         "unknown_variety",
         ErrorClass::User,
@@ -169,7 +169,7 @@ pub(crate) fn unknown_variety(variety: &str) -> Refusal {
     .value(variety)
 }
 
-fn nothing_runs() -> Refusal {
+pub(crate) fn nothing_runs() -> Refusal {
     Refusal::new(
         "service_unavailable",
         ErrorClass::Unavailable,
@@ -198,7 +198,7 @@ impl From<ClientError> for Refusal {
                 format!("start it: `ghtrader paper run --account {account} --var cu --lineup FILE`"),
             ),
             ClientError::Broken { .. } => Self::new(
-                "service_unavailable",
+                "service_broken_off",
                 ErrorClass::Unavailable,
                 e.to_string(),
                 "look at the variety and its operations before asking again; with If-Match nothing is done twice",

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("host/store", &["ghtrader-core"]),
     ("host/market", &["ghtrader-core"]),
     ("host/exchange", &["ghtrader-core"]),
-    ("host/plugin", &["ghtrader-core", "ghtrader-kernels"]),
+    ("host/plugin", &["ghtrader-core", "ghtrader-durable", "ghtrader-kernels"]),
     ("host/model", &["ghtrader-core"]),
     (
         "host/pipeline",
@@ -29,7 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ghtrader-stats",
         ],
     ),
-    ("host/runtime", &["ghtrader-core", "ghtrader-plugin", "ghtrader-kernels"]),
+    ("host/durable", &["ghtrader-core"]),
+    ("host/runtime", &["ghtrader-core", "ghtrader-plugin", "ghtrader-model", "ghtrader-kernels"]),
     (
         "host/backtest",
         &[

@@ -8,14 +8,16 @@ use ghtrader_exchange::{
 };
 use ghtrader_kernels::wire::{RejectReason, Side};
 use ghtrader_runtime::{OrderIntent, PositionView};
+use std::sync::Arc;
 
 /// Money, lots, fees and margin of one fill model.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     account: Account,
     initial_cny: f64,
-    fees: FeeTable,
-    margins: MarginTable,
+    /// Shared by all copies of an account: a copy is made between two ticks.
+    fees: Arc<FeeTable>,
+    margins: Arc<MarginTable>,
     free: bool,
     confirmed: bool,
     /// Names of the contracts by their number in the account.
@@ -55,8 +57,8 @@ impl Ledger {
             })?,
             initial_cny: spec.account.initial_cny,
             confirmed: confirmed_fees && confirmed_margins && !spec.fees.free,
-            fees,
-            margins,
+            fees: Arc::new(fees),
+            margins: Arc::new(margins),
             free: spec.fees.free,
             contracts: Vec::new(),
             current: 0,

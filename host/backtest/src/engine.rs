@@ -5,6 +5,7 @@
 //! earlier, the exchange is put back and matched again up to the action. Both sides are deterministic, so the outcome
 //! is that of row by row, whatever the blocks.
 
+mod live;
 mod roll;
 
 use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};
@@ -17,6 +18,7 @@ use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side
 use ghtrader_plugin::AccountView;
 use ghtrader_runtime::{DayColumns, Desk, DeskLimits, ExchangeNews, Intent, OrderIntent, PositionView, StrategyRunner};
 use ghtrader_stats::Rng;
+use std::sync::Arc;
 
 /// One trading day as every strategy and fill model sees it; prepared once, shared read-only.
 pub struct Day<'a> {
@@ -103,14 +105,17 @@ const AHEAD_ROWS: usize = 4;
 const NS_PER_US: i64 = 1_000;
 const NS_PER_MINUTE: i64 = 60_000_000_000;
 
-/// One strategy instance on one account under one fill model.
+/// One account under one fill model: the exchange, the ledger and the order desk, and what they have recorded.
+///
+/// A strategy is run over whole days by [`Self::run_day`], in blocks; a live one is asked row by row between
+/// [`Self::arrive`] and [`Self::decided`]. Both give the same orders and fills.
+#[derive(Clone)]
 pub struct Engine {
     settings: EngineSettings,
     matching: Matching,
     checkpoint: Matching,
     ledger: Ledger,
     desk: Desk,
-    runner: StrategyRunner,
     record: Record,
     rng: Rng,
     contract: Option<String>,
@@ -119,8 +124,8 @@ pub struct Engine {
     intents: Vec<Intent>,
     actions: Vec<Action>,
     wakes_ns: Vec<i64>,
-    /// Rows that the strategy has still to see before it may act.
-    warmup_rows: usize,
+    /// Rows that the strategy has still to see before it may act; none before its first day.
+    warmup_rows: Option<usize>,
     /// Mark of the current contract when its last day ended; NaN before its first.
     last_mark_cny: f64,
     peak_cny: f64,
@@ -130,14 +135,15 @@ pub struct Engine {
 }
 
 /// What changes from row to row while a day is run.
-struct DayRun<'a> {
+#[derive(Clone)]
+pub struct DayRun<'a> {
     day: &'a Day<'a>,
     /// Value of a unit of position, row by row.
-    marks_cny: Vec<f64>,
+    marks_cny: Arc<[f64]>,
     /// Session time from the day's first row to each row, breaks left out, ns.
-    session_ns: Vec<i64>,
+    session_ns: Arc<[i64]>,
     /// Host events by row, ascending.
-    borders: Vec<(usize, Event)>,
+    borders: Arc<[(usize, Event)]>,
     /// First of `borders` that has not been told.
     next_border: usize,
     /// Rows before this one send nothing.
@@ -150,16 +156,14 @@ struct DayRun<'a> {
 
 impl Engine {
     /// An engine before its first day.
-    pub fn new(settings: EngineSettings, ledger: Ledger, runner: StrategyRunner) -> Self {
+    pub fn new(settings: EngineSettings, ledger: Ledger) -> Self {
         let matching = Matching::new(settings.matching);
         let initial_cny = ledger.initial_cny();
-        let warmup_rows = runner.warmup_rows() as usize;
         Self {
             checkpoint: matching.clone(),
             matching,
             ledger,
             desk: Desk::new(settings.limits, f64::NAN),
-            runner,
             record: Record::default(),
             rng: Rng::new(settings.seed),
             contract: None,
@@ -168,7 +172,7 @@ impl Engine {
             intents: Vec::new(),
             actions: Vec::new(),
             wakes_ns: Vec::new(),
-            warmup_rows,
+            warmup_rows: None,
             last_mark_cny: f64::NAN,
             peak_cny: initial_cny,
             day_equity_cny: initial_cny,
@@ -182,11 +186,36 @@ impl Engine {
     ///
     /// # Errors
     /// A plugin's fault or broken contract, with its row and time; a position over a roll under the policy `ignore`.
-    pub fn run_day(&mut self, day: &Day<'_>) -> Result<(), BacktestError> {
+    pub fn run_day(&mut self, day: &Day<'_>, runner: &mut StrategyRunner) -> Result<(), BacktestError> {
         let rows = day.view.rows();
         if rows == 0 || self.record.bust {
             return Ok(());
         }
+        let mut run = self.open_day(day, runner.warmup_rows() as usize)?;
+        let mut start = 0;
+        let mut row = 0;
+        while start < rows && !self.record.bust {
+            let end = (start + self.settings.block_rows).min(rows);
+            let mut words = std::mem::take(&mut self.words);
+            runner.layout().pack(&day.view, day.columns, start..end, &mut words);
+            let loaded = runner.load(&words);
+            self.words = words;
+            loaded.map_err(|e| BacktestError::at(e, day.view.ts_ns[start], start))?;
+            row = self.run_block(&mut run, runner, start, row, end)?;
+            start = end;
+        }
+        self.close_day(&mut run);
+        Ok(())
+    }
+
+    /// Begins a day that has rows: its contract, what is held over a roll, its borders.
+    ///
+    /// `warmup_rows` are those that a strategy has to see before it may act; they count from the engine's first day.
+    ///
+    /// # Errors
+    /// A position over a roll under the policy `ignore`; a contract without fees.
+    pub fn open_day<'a>(&mut self, day: &'a Day<'a>, warmup_rows: usize) -> Result<DayRun<'a>, BacktestError> {
+        let rows = day.view.rows();
         self.begin_contract(day)?;
         self.matching.start_day();
         let borders = day_borders(day.view.ts_ns, day.windows);
@@ -198,15 +227,16 @@ impl Engine {
                 BorderKind::Gap => (b.row, Event::Gap),
             })
             .collect();
-        let warmup_rows = self.warmup_rows.min(rows);
-        self.warmup_rows -= warmup_rows;
+        let due = self.warmup_rows.unwrap_or(warmup_rows);
+        let warmup_rows = due.min(rows);
+        self.warmup_rows = Some(due - warmup_rows);
         if warmup_rows > day.tradable_from {
             *self.record.warnings.entry("warmup_short").or_default() += (warmup_rows - day.tradable_from) as u64;
         }
         let mut run = DayRun {
             day,
-            marks_cny: marks(day, self.settings.mark, self.last_mark_cny),
-            session_ns,
+            marks_cny: marks(day, self.settings.mark, self.last_mark_cny).into(),
+            session_ns: session_ns.into(),
             borders,
             next_border: 0,
             tradable_from: day.tradable_from.max(warmup_rows),
@@ -215,25 +245,18 @@ impl Engine {
             fees_before_cny: self.ledger.fees_cny(),
         };
         self.roll_position(&mut run)?;
-        let mut start = 0;
-        let mut row = 0;
-        while start < rows && !self.record.bust {
-            let end = (start + self.settings.block_rows).min(rows);
-            let mut words = std::mem::take(&mut self.words);
-            self.runner.layout().pack(&day.view, day.columns, start..end, &mut words);
-            let loaded = self.runner.load(&words);
-            self.words = words;
-            loaded.map_err(|e| BacktestError::at(e, day.view.ts_ns[start], start))?;
-            row = self.run_block(&mut run, start, row, end)?;
-            start = end;
-        }
-        // What was sent on the last row still meets its book.
+        Ok(run)
+    }
+
+    /// Ends a day whose every row was handled: what was sent on the last row still meets its book, day orders expire,
+    /// the account is settled.
+    pub fn close_day(&mut self, run: &mut DayRun<'_>) {
         if !self.record.bust {
-            self.matching.advance(day.prepared, rows, rows, &mut self.news);
-            self.take_news(&mut run, rows);
+            let rows = run.day.view.rows();
+            self.matching.advance(run.day.prepared, rows, rows, &mut self.news);
+            self.take_news(run, rows);
         }
-        self.end_day(&mut run);
-        Ok(())
+        self.end_day(run);
     }
 
     /// The record after the last day.
@@ -258,6 +281,7 @@ impl Engine {
     fn run_block(
         &mut self,
         run: &mut DayRun<'_>,
+        runner: &mut StrategyRunner,
         start: usize,
         mut row: usize,
         end: usize,
@@ -284,8 +308,7 @@ impl Engine {
             }
             let view = self.account_view();
             let (block_row, block_until) = ((row - start) as u32, (until - start) as u32);
-            let at = self
-                .runner
+            let at = runner
                 .run(block_row, block_until, &view, &self.events, &mut self.actions)
                 .map_err(|e| BacktestError::at(e, day.view.ts_ns[row], row))?;
             let at = start + at as usize;
@@ -359,7 +382,8 @@ impl Engine {
         self.ledger.position()
     }
 
-    fn account_view(&self) -> AccountView {
+    /// The account as the strategy sees it.
+    pub fn account_view(&self) -> AccountView {
         let position = self.position();
         AccountView {
             contract: self.desk.contract(),
@@ -391,20 +415,23 @@ impl Engine {
                 *self.record.refused.entry(reason.name()).or_default() += 1;
             }
         }
-        let ts_ns = day.view.ts_ns[at];
         for intent in intents.drain(..) {
-            match intent {
-                Intent::Submit(order) => self.submit(run, at, &order),
-                Intent::Cancel { id } => {
-                    let arrival_ns = self.arrival_ns(ts_ns, self.settings.latency.cancel);
-                    self.record.messages_ts_ns.push(arrival_ns);
-                    self.matching.cancel(id, arrival_ns);
-                }
-                Intent::WakeAt { ts_ns } => self.wakes_ns.push(ts_ns),
-            }
+            self.carry_out(run, at, intent);
         }
         self.intents = intents;
-        acted.map_err(|e| BacktestError::at(e, ts_ns, at))
+        acted.map_err(|e| BacktestError::at(e, day.view.ts_ns[at], at))
+    }
+
+    fn carry_out(&mut self, run: &DayRun<'_>, at: usize, intent: Intent) {
+        match intent {
+            Intent::Submit(order) => self.submit(run, at, &order),
+            Intent::Cancel { id } => {
+                let arrival_ns = self.arrival_ns(run.day.view.ts_ns[at], self.settings.latency.cancel);
+                self.record.messages_ts_ns.push(arrival_ns);
+                self.matching.cancel(id, arrival_ns);
+            }
+            Intent::WakeAt { ts_ns } => self.wakes_ns.push(ts_ns),
+        }
     }
 
     /// Tells the strategy that an order never left.
@@ -422,6 +449,8 @@ impl Engine {
         self.record.orders.push(OrderRecord {
             id: order.id,
             contract: self.desk.contract(),
+            generation: self.desk.generation(),
+            decided_row: at,
             trading_day: day.trading_day,
             decided_ts_ns,
             arrival_ts_ns: arrival_ns,
@@ -499,7 +528,7 @@ impl Engine {
         | ExchangeNews::Filled { id, .. }
         | ExchangeNews::Cancelled { id, .. }
         | ExchangeNews::Rejected { id, .. }) = *news;
-        if let Some(order) = self.record.orders.get_mut((id - 1) as usize) {
+        if let Some(order) = self.record.order_mut(id) {
             match *news {
                 ExchangeNews::Accepted { .. } => order.accepted = true,
                 ExchangeNews::Filled { lots, remaining, .. } => {
@@ -537,7 +566,7 @@ impl Engine {
         row: Option<usize>,
         ts_ns: i64,
     ) {
-        let order = self.record.orders.get((id - 1) as usize);
+        let order = self.record.order(id);
         let offset = order.map_or(Offset::Auto, |o| o.offset);
         let fee_cny = self.ledger.fill(id, &Fill { side, offset, lots, price_cny, ts_ns });
         let position_lots = self.ledger.position().net_lots();

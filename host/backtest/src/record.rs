@@ -25,6 +25,10 @@ pub struct OrderRecord {
     pub id: u64,
     /// Number of the contract, index into the run's contracts.
     pub contract: u32,
+    /// Generation of the lineup that asked for it; 0 = a backtest's only one, or the host itself.
+    pub generation: u64,
+    /// Row of the day that it was decided on.
+    pub decided_row: usize,
     /// Trading day of the decision.
     pub trading_day: TradingDay,
     /// Exchange time of the row decided on, ns.
@@ -118,8 +122,10 @@ pub struct EquityPoint {
 /// Everything that one fill model of one run did.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
-    /// Orders by id, from 1 without a gap.
+    /// Orders by id, from `orders_before + 1` on without a gap.
     pub orders: Vec<OrderRecord>,
+    /// Orders that ended before this record began; 0 but for the copy of an account under way.
+    pub orders_before: u64,
     /// Fills in the order they happened.
     pub fills: Vec<FillRecord>,
     /// Days in order.
@@ -149,6 +155,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// An order by its id.
+    pub fn order(&self, id: u64) -> Option<&OrderRecord> {
+        self.orders.get(id.checked_sub(self.orders_before + 1)? as usize)
+    }
+
+    pub(crate) fn order_mut(&mut self, id: u64) -> Option<&mut OrderRecord> {
+        self.orders.get_mut(id.checked_sub(self.orders_before + 1)? as usize)
+    }
+
     /// Digest over the ordered orders, fills and daily equity.
     pub fn output_digest(&self) -> Digest {
         let mut b = DigestBuilder::new("ghtrader backtest output 2");

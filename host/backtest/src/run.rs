@@ -42,6 +42,27 @@ pub struct DayData {
     pub old: Option<OldDay>,
 }
 
+impl DayData {
+    /// The day as an engine reads it; `prepared` is of the same rows.
+    pub fn as_day<'a>(&'a self, prepared: &'a PreparedDay) -> Day<'a> {
+        Day {
+            trading_day: self.trading_day,
+            contract: &self.contract,
+            instrument: &self.instrument,
+            view: self.ticks.view(),
+            columns: &self.columns,
+            windows: &self.windows,
+            prepared,
+            tradable_from: self.tradable_from,
+            old_contract: self.old.as_ref().map(|old| OldContract {
+                view: old.ticks.as_ref().map(TickDay::view),
+                instrument: &old.instrument,
+                last_price_cny: old.last_price_cny,
+            }),
+        }
+    }
+}
+
 /// The contract that was main until the day before.
 pub struct OldDay {
     /// Its rows of this day; none if there is no recording.
@@ -156,25 +177,10 @@ pub fn run(
     let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
         let instance = make_strategy()?;
         let made = &days[0].columns.names;
-        let runner = StrategyRunner::new(instance, made)?;
-        let mut engine =
-            Engine::new(EngineSettings::of(spec, *name, block_rows.max(1)), Ledger::new(spec, variety)?, runner);
+        let mut runner = StrategyRunner::new(instance, made)?;
+        let mut engine = Engine::new(EngineSettings::of(spec, *name, block_rows.max(1)), Ledger::new(spec, variety)?);
         for (day, prepared) in days.iter().zip(&prepared) {
-            engine.run_day(&Day {
-                trading_day: day.trading_day,
-                contract: &day.contract,
-                instrument: &day.instrument,
-                view: day.ticks.view(),
-                columns: &day.columns,
-                windows: &day.windows,
-                prepared,
-                tradable_from: day.tradable_from,
-                old_contract: day.old.as_ref().map(|old| OldContract {
-                    view: old.ticks.as_ref().map(TickDay::view),
-                    instrument: &old.instrument,
-                    last_price_cny: old.last_price_cny,
-                }),
-            })?;
+            engine.run_day(&day.as_day(prepared), &mut runner)?;
         }
         Ok((*name, engine.finish()))
     };

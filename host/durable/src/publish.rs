@@ -21,7 +21,7 @@ pub enum Once {
 /// The operating system's; the old file is untouched and no temporary file stays.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = folder_of(path);
-    std::fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
@@ -35,7 +35,7 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The operating system's; nothing has changed then.
 pub fn publish_once(path: &Path, bytes: &[u8]) -> Result<Once> {
     let folder = folder_of(path);
-    std::fs::create_dir_all(folder)?;
+    make_folder(folder)?;
     let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
@@ -72,6 +72,19 @@ pub fn is_full(error: &std::io::Error) -> bool {
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder and those above it, each with its name synced, so that no file is lost with its folder.
+fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(folder);
+    make_folder(above)?;
+    match std::fs::create_dir(folder) {
+        Err(e) if !(e.kind() == ErrorKind::AlreadyExists && folder.is_dir()) => Err(e),
+        _ => sync_folder(above),
+    }
 }
 
 /// A rename or a new name has to survive a crash of the machine too.

@@ -81,6 +81,8 @@ pub enum ExchangeNews {
 struct Working {
     id: u64,
     client_id: u64,
+    /// The instance that asked for it, by its number in the desk's life.
+    owner: u64,
     side: Side,
     remaining: u32,
     from_target: bool,
@@ -89,12 +91,14 @@ struct Working {
 /// Orders that the host sends for a target have no client; their news carries this id.
 const TARGET_CLIENT_ID: u64 = 0;
 
-/// The host's order desk of one strategy on one account.
+/// The host's order desk of one account: one instance at a time asks, and its orders are the host's from then on.
 #[derive(Debug, Clone)]
 pub struct Desk {
     limits: DeskLimits,
     price_tick_cny: f64,
     contract: u32,
+    generation: u64,
+    owner: u64,
     next_id: u64,
     working: Vec<Working>,
     rejected_by_risk: u64,
@@ -103,7 +107,16 @@ pub struct Desk {
 impl Desk {
     /// A desk without orders.
     pub fn new(limits: DeskLimits, price_tick_cny: f64) -> Self {
-        Self { limits, price_tick_cny, contract: 0, next_id: 1, working: Vec::new(), rejected_by_risk: 0 }
+        Self {
+            limits,
+            price_tick_cny,
+            contract: 0,
+            generation: 0,
+            owner: 0,
+            next_id: 1,
+            working: Vec::new(),
+            rejected_by_risk: 0,
+        }
     }
 
     /// Number of the current contract, from 0.
@@ -119,6 +132,49 @@ impl Desk {
     /// Orders refused by a limit of this desk.
     pub fn rejected_by_risk(&self) -> u64 {
         self.rejected_by_risk
+    }
+
+    /// Generation of the lineup that asks now; 0 in a backtest.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Another instance asks from now on. What works stays the host's: it counts against limits, and its news is told to
+    /// nobody.
+    pub fn take_over(&mut self, generation: u64) {
+        self.generation = generation;
+        self.owner += 1;
+    }
+
+    /// The id that the next order gets.
+    pub fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// The oldest order that works.
+    pub fn first_working(&self) -> Option<u64> {
+        self.working.iter().map(|w| w.id).min()
+    }
+
+    /// Every order that works, by the host's id.
+    pub fn working_ids(&self) -> impl Iterator<Item = u64> + '_ {
+        self.working.iter().map(|w| w.id)
+    }
+
+    /// Client id and open lots of the present instance's own working orders.
+    pub fn own_working(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        let own = self.working.iter().filter(|w| w.owner == self.owner && !w.from_target);
+        own.map(|w| (w.client_id, w.remaining))
+    }
+
+    /// Net lots that all working orders would add if they filled.
+    pub fn working_lots(&self) -> i64 {
+        self.working.iter().map(|w| w.side.sign() * i64::from(w.remaining)).sum()
+    }
+
+    /// Forgets every working order and gives their ids.
+    pub fn clear(&mut self) -> Vec<u64> {
+        self.working.drain(..).map(|w| w.id).collect()
     }
 
     /// Starts the next contract at a roll; its price tick may differ.
@@ -151,7 +207,7 @@ impl Desk {
                 if order.client_id == TARGET_CLIENT_ID {
                     return Err(RuntimeError::Contract { what: "client id 0 is the host's own".to_owned() });
                 }
-                if self.working.iter().any(|w| w.client_id == order.client_id) {
+                if self.own(order.client_id).is_some() {
                     return Err(RuntimeError::Contract {
                         what: format!("client id {} is already working", order.client_id),
                     });
@@ -162,6 +218,7 @@ impl Desk {
                         self.working.push(Working {
                             id,
                             client_id: order.client_id,
+                            owner: self.owner,
                             side: order.side,
                             remaining: order.lots,
                             from_target: false,
@@ -186,7 +243,7 @@ impl Desk {
             }
             Action::Cancel { client_id } => {
                 // An order that has ended meanwhile is no fault: the news is on its way.
-                if let Some(w) = self.working.iter().find(|w| w.client_id == *client_id && !w.from_target) {
+                if let Some(w) = self.own(*client_id) {
                     intents.push(Intent::Cancel { id: w.id });
                 }
             }
@@ -194,6 +251,11 @@ impl Desk {
             Action::WakeAt { ts_ns } => intents.push(Intent::WakeAt { ts_ns: *ts_ns }),
         }
         Ok(())
+    }
+
+    /// A working order of the present instance.
+    fn own(&self, client_id: u64) -> Option<&Working> {
+        self.working.iter().find(|w| w.client_id == client_id && w.owner == self.owner && !w.from_target)
     }
 
     /// The limit in ticks, or why the order is refused.
@@ -252,7 +314,8 @@ impl Desk {
             let lots = left.min(u64::from(self.limits.max_order_lots)) as u32;
             left -= u64::from(lots);
             let id = self.take_id();
-            self.working.push(Working { id, client_id: TARGET_CLIENT_ID, side, remaining: lots, from_target: true });
+            let (client_id, owner) = (TARGET_CLIENT_ID, self.owner);
+            self.working.push(Working { id, client_id, owner, side, remaining: lots, from_target: true });
             intents.push(Intent::Submit(OrderIntent {
                 id,
                 side,
@@ -274,7 +337,7 @@ impl Desk {
             | ExchangeNews::Rejected { id, .. } => id,
         };
         let at = self.working.iter().position(|w| w.id == id)?;
-        let client_id = self.working[at].client_id;
+        let Working { client_id, owner, .. } = self.working[at];
         let (event, ended) = match *news {
             ExchangeNews::Accepted { .. } => (Event::Accepted { client_id }, false),
             ExchangeNews::Filled { lots, remaining, price_cny, .. } => {
@@ -289,7 +352,7 @@ impl Desk {
         if ended {
             self.working.remove(at);
         }
-        (client_id != TARGET_CLIENT_ID).then_some(event)
+        (client_id != TARGET_CLIENT_ID && owner == self.owner).then_some(event)
     }
 }
 
@@ -392,6 +455,21 @@ mod tests {
         assert!(d.hear(&ExchangeNews::Cancelled { id: 1, remaining: 1 }).is_some());
         assert!(d.hear(&ExchangeNews::Cancelled { id: 1, remaining: 1 }).is_none());
         assert_eq!(act(&mut d, &Action::Cancel { client_id: 7 }, FLAT).0, []);
+    }
+
+    /// T-37
+    #[test]
+    fn orders_of_another_instance_stay_and_are_told_to_nobody() {
+        let mut d = desk(2, 5);
+        act(&mut d, &order(7, Side::Buy, 1, 70_000.0), FLAT);
+        d.take_over(2);
+        assert_eq!((d.working_orders(), d.working_lots(), d.own_working().count()), (1, 1, 0));
+        assert_eq!(act(&mut d, &Action::Cancel { client_id: 7 }, FLAT).0, [], "it is not this instance's to cancel");
+        assert_eq!(act(&mut d, &order(7, Side::Buy, 1, 70_000.0), FLAT).0.len(), 1, "its ids are its own");
+        let (_, events) = act(&mut d, &order(8, Side::Buy, 1, 70_000.0), FLAT);
+        assert!(matches!(events[..], [Event::Rejected { reason: RejectReason::RiskLimit, .. }]), "both count");
+        assert_eq!(d.hear(&ExchangeNews::Filled { id: 1, lots: 1, remaining: 0, price_cny: 1.0 }), None);
+        assert!(d.hear(&ExchangeNews::Accepted { id: 2 }).is_some());
     }
 
     #[test]

@@ -63,6 +63,15 @@ impl InputLayout {
             .collect();
         pack_rows(&columns, range, out);
     }
+
+    /// Replaces `out` by one row's words, with the made columns of that row.
+    pub fn pack_row(&self, view: &TickView<'_>, row: usize, made: &[f64], out: &mut Vec<u64>) {
+        out.clear();
+        out.extend(self.sources.iter().map(|source| match source {
+            Source::Tick(column) => view.word(row, *column),
+            Source::Made(i) => made[*i].to_bits(),
+        }));
+    }
 }
 
 #[cfg(test)]

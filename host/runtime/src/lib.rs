@@ -5,10 +5,13 @@
 
 mod desk;
 mod layout;
+pub mod lifecycle;
+mod lineup;
 mod strategy;
 
 pub use desk::{Desk, DeskLimits, ExchangeNews, Intent, OrderIntent, PositionView};
 pub use layout::{DayColumns, InputLayout};
+pub use lineup::{Answer, Lineup, LineupParts, Scorer};
 pub use strategy::StrategyRunner;
 
 use ghtrader_core::{ErrorClass, Problem};

@@ -27,6 +27,11 @@ impl StrategyRunner {
         self.instance.description().warmup_rows
     }
 
+    /// Linear memory of the instance, bytes; 0 for a native one.
+    pub fn memory_bytes(&self) -> u64 {
+        self.instance.memory_bytes().unwrap_or(0)
+    }
+
     /// What a row of a block consists of; equal for all instances of one lineup, so a block is packed once for all.
     pub fn layout(&self) -> &InputLayout {
         &self.layout

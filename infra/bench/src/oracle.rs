@@ -137,11 +137,11 @@ fn one(host: &PluginHost, strategy: &str, model: FillModelName, ticks: &TickTabl
     spec.risk.max_abs_position = 1_000;
     spec.risk.max_order_lots = 1_000;
     let columns = DayColumns::default();
-    let runner = StrategyRunner::new(instance, &columns.names)?;
+    let mut runner = StrategyRunner::new(instance, &columns.names)?;
     let settings = EngineSettings::of(&spec, model, block_rows);
-    let mut engine = Engine::new(settings, Ledger::new(&spec, &variety)?, runner);
+    let mut engine = Engine::new(settings, Ledger::new(&spec, &variety)?);
     let started = Instant::now();
-    engine.run_day(&Day {
+    let day = Day {
         trading_day,
         contract: "SHFE.cu2402",
         instrument: &instrument,
@@ -151,7 +151,8 @@ fn one(host: &PluginHost, strategy: &str, model: FillModelName, ticks: &TickTabl
         prepared: &prepared,
         tradable_from: 0,
         old_contract: None,
-    })?;
+    };
+    engine.run_day(&day, &mut runner)?;
     let seconds = started.elapsed().as_secs_f64();
     let record = engine.finish();
     let equity = record.days.last().map_or(0.0, |d| d.equity_cny);

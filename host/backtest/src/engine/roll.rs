@@ -83,6 +83,8 @@ impl Engine {
         self.record.orders.push(OrderRecord {
             id,
             contract,
+            generation: 0,
+            decided_row: row.unwrap_or(0),
             trading_day: run.day.trading_day,
             decided_ts_ns: ts_ns,
             arrival_ts_ns: ts_ns,

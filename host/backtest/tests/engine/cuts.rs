@@ -167,7 +167,7 @@ fn same_in_all_blocks(seed: u64, kind: usize) {
         let run = |rows| run_instance(&days, &spec, model, rows, Native::new(Dice::new(seed, true))).expect("a run");
         let one = run(1);
         assert!(one.orders.len() > 100, "{} orders", one.orders.len());
-        for rows in [7, 64, 4_096] {
+        for rows in [0, 7, 64, 4_096] {
             let other = run(rows);
             // Sums over floats may be cut elsewhere; everything that is a list may not.
             assert_eq!(one.messages_ts_ns.len(), other.messages_ts_ns.len(), "{rows} rows, {}", model.as_str());

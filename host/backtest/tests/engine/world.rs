@@ -242,7 +242,7 @@ impl StrategyInstance for Native {
     }
 }
 
-/// Runs an instance over all days under one fill model.
+/// Runs an instance over all days under one fill model; blocks of no row stand for the live way, row by row.
 pub(crate) fn run_instance(
     days: &[OneDay],
     spec: &RunSpec,
@@ -250,13 +250,13 @@ pub(crate) fn run_instance(
     block_rows: usize,
     instance: impl StrategyInstance + 'static,
 ) -> Result<Record, BacktestError> {
-    let runner = StrategyRunner::new(Box::new(instance), &[])?;
+    let mut runner = StrategyRunner::new(Box::new(instance), &[])?;
     let ledger = Ledger::new(spec, &"SHFE.cu".parse().expect("a variety")).expect("a ledger");
-    let mut engine = Engine::new(EngineSettings::of(spec, model, block_rows), ledger, runner);
+    let mut engine = Engine::new(EngineSettings::of(spec, model, block_rows), ledger);
     let instrument = instrument();
     for day in days {
         let prepared = day.prepared();
-        engine.run_day(&Day {
+        let run = Day {
             trading_day: day.trading_day,
             contract: day.contract,
             instrument: &instrument,
@@ -270,9 +270,36 @@ pub(crate) fn run_instance(
                 instrument: &instrument,
                 last_price_cny: old.last_price_cny,
             }),
-        })?;
+        };
+        if block_rows > 0 {
+            engine.run_day(&run, &mut runner)?;
+        } else {
+            run_live(&mut engine, &run, &mut runner)?;
+        }
     }
     Ok(engine.finish())
+}
+
+/// A day as a live lineup has it: a row arrives, is answered, and nothing of the next one is known.
+fn run_live(engine: &mut Engine, day: &Day<'_>, runner: &mut StrategyRunner) -> Result<(), BacktestError> {
+    if engine.record().bust {
+        return Ok(());
+    }
+    let mut run = engine.open_day(day, runner.warmup_rows() as usize)?;
+    let (mut words, mut actions) = (Vec::new(), Vec::new());
+    for row in 0..day.view.rows() {
+        engine.arrive(&mut run, row);
+        runner.layout().pack(&day.view, day.columns, row..row + 1, &mut words);
+        runner.load(&words).map_err(BacktestError::Lineup)?;
+        let view = engine.account_view();
+        runner.run(0, 1, &view, engine.events(), &mut actions).map_err(BacktestError::Lineup)?;
+        engine.decided(&mut run, row, &actions)?;
+        if engine.record().bust {
+            break;
+        }
+    }
+    engine.close_day(&mut run);
+    Ok(())
 }
 
 pub(crate) fn run(days: &[OneDay], spec: &RunSpec, model: FillModelName, mind: impl Mind + 'static) -> Record {

@@ -81,8 +81,8 @@ pub enum RegistryError {
         /// Where the damaged file lies now; none if there is no file, or none that can be moved.
         quarantined: Option<PathBuf>,
     },
-    /// A file that says what was pushed or tagged is damaged.
-    #[error("{} is damaged: its bytes are not those that were written", path.display())]
+    /// A file that says what was pushed or tagged is damaged, or gone.
+    #[error("{} is damaged or gone: its bytes are not those that were written", path.display())]
     RecordDamaged {
         /// The file.
         path: PathBuf,
@@ -294,7 +294,7 @@ impl From<PushError> for Problem {
                 "a version is written once: raise plugin.version in plugin.toml",
             ),
             PushError::TooLarge { .. } => {
-                Self::new("too_large", ErrorClass::Limit, what, "strip the code, and keep data out of it")
+                Self::new("artefact_too_large", ErrorClass::User, what, "strip the code, and keep data out of it")
             }
             PushError::Registry(error) => error.into(),
         }

@@ -55,9 +55,15 @@ impl Files {
         ghtrader_durable::lock(&path).map_err(RegistryError::write(&path))
     }
 
-    /// Names of all plugins of a role, in order.
+    /// Names of all plugins of a role that have a version, in order.
     pub(super) fn names(&self, role: Role) -> Result<Vec<String>, RegistryError> {
-        entries(&self.root.join("versions").join(role.as_str()))
+        let mut names = Vec::new();
+        for name in entries(&self.root.join("versions").join(role.as_str()))?.into_iter().filter(|n| is_name(n)) {
+            if !self.versions_of(role, &name)?.is_empty() {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// All versions of a plugin, oldest first.

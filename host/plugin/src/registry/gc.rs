@@ -1,7 +1,6 @@
 //! Clean-up in two steps: a plan to look at, and its execution if it still holds.
 
-use super::files::{entries, is_name, stems};
-use super::record::ROLES;
+use super::files::{entries, stems};
 use super::{ArtefactState, Registry, RegistryError};
 use ghtrader_core::{Digest, DigestBuilder};
 use serde::Serialize;
@@ -138,15 +137,11 @@ impl Registry {
     /// Digests that are in use, and those that were removed and are not kept.
     fn named(&self, keep: &BTreeSet<Digest>) -> Result<(BTreeSet<Digest>, BTreeSet<Digest>), RegistryError> {
         let (mut needed, mut removed) = (keep.clone(), BTreeSet::new());
-        for role in ROLES {
-            for name in self.inner.files.names(role)?.iter().filter(|n| is_name(n)) {
-                for version in self.inner.files.versions_of(role, name)? {
-                    let Some(digest) = self.digest_of(role, name, &version)? else { continue };
-                    let is_removed = matches!(self.stored(&digest), Ok(Some(r)) if r.state == ArtefactState::Removed);
-                    let set = if is_removed && !keep.contains(&digest) { &mut removed } else { &mut needed };
-                    set.insert(digest);
-                }
-            }
+        for (role, name, version) in self.versions()? {
+            let Some(digest) = self.digest_of(role, &name, &version)? else { continue };
+            let is_removed = matches!(self.stored(&digest), Ok(Some(r)) if r.state == ArtefactState::Removed);
+            let set = if is_removed && !keep.contains(&digest) { &mut removed } else { &mut needed };
+            set.insert(digest);
         }
         Ok((needed, removed))
     }

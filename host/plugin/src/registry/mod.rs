@@ -277,21 +277,34 @@ impl Registry {
         Ok(plugin)
     }
 
-    /// The artefact's bytes.
+    /// The artefact's bytes; also of one that was removed, as long as a clean-up keeps them.
     ///
     /// # Errors
     /// `unknown_plugin`, `blob_damaged`, `record_damaged`.
     pub fn artifact(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
-        self.read_blob(&self.usable(digest)?)
+        let record = self.record(digest)?;
+        if record.state == ArtefactState::Removed && !self.inner.files.blob(digest).exists() {
+            return Err(record::unknown(digest, true));
+        }
+        self.read_blob(&record)
     }
 
-    /// Reads every artefact and puts damaged ones into quarantine; gives what is wrong with each.
+    /// Reads everything that can be used and puts damaged artefacts into quarantine; gives what is wrong, in order.
     ///
     /// # Errors
-    /// `registry_unreadable`.
+    /// `registry_unreadable` for a folder; what is wrong with single plugins is in the answer.
     pub fn verify(&self) -> Result<Vec<RegistryError>, RegistryError> {
-        let records = self.list(&Filter::default())?;
-        Ok(records.iter().filter_map(|r| self.artifact(&r.digest).err()).collect())
+        let mut wrong = Vec::new();
+        for (role, name, version) in self.versions()? {
+            match self.record_of(role, &name, &version) {
+                Ok(Some(record)) if record.state != ArtefactState::Removed => {
+                    wrong.extend(self.read_blob(&record).err());
+                }
+                Ok(_) => {}
+                Err(error) => wrong.push(error),
+            }
+        }
+        Ok(wrong)
     }
 
     fn read_blob(&self, record: &Record) -> Result<Vec<u8>, RegistryError> {

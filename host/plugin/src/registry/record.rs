@@ -1,6 +1,6 @@
 //! What is known of a pushed artefact.
 
-use super::files::{is_name, publish_sealed, read_sealed};
+use super::files::{publish_sealed, read_sealed};
 use super::{PublicKey, Registry, RegistryError, SignatureState};
 use crate::{Check, CostCard, Role};
 use ghtrader_core::Digest;
@@ -56,11 +56,11 @@ impl Record {
     }
 
     /// All that is known of a version whose record is damaged or gone.
-    fn lost(digest: Digest, role: Role, name: &str, version: String) -> Self {
+    fn lost(digest: Digest, role: Role, name: String, version: String) -> Self {
         Self {
             digest,
             role,
-            name: name.to_owned(),
+            name,
             version,
             bytes: 0,
             manifest: serde_json::Value::Null,
@@ -110,33 +110,47 @@ impl Registry {
     /// # Errors
     /// `registry_unreadable`.
     pub fn list(&self, filter: &Filter) -> Result<Vec<Record>, RegistryError> {
-        let files = &self.inner.files;
         let mut records = Vec::new();
-        for role in ROLES.into_iter().filter(|r| filter.role.is_none_or(|f| f == *r)) {
-            let names = files.names(role)?;
-            for name in names.iter().filter(|n| is_name(n) && filter.name.as_ref().is_none_or(|f| f == *n)) {
-                for version in files.versions_of(role, name)? {
-                    let digest = match self.digest_of(role, name, &version) {
-                        Ok(Some(digest)) => digest,
-                        Ok(None) => continue,
-                        Err(error @ RegistryError::RecordDamaged { .. }) => {
-                            tracing::warn!(%error, "a version cannot be listed");
-                            continue;
-                        }
-                        Err(error) => return Err(error),
-                    };
-                    let record = match self.find(&digest) {
-                        Ok(Some(record)) => record,
-                        Ok(None) | Err(RegistryError::RecordDamaged { .. }) => {
-                            Record::lost(digest, role, name, version)
-                        }
-                        Err(error) => return Err(error),
-                    };
-                    records.extend(Some(record).filter(|r| filter.matches(r.state)));
-                }
+        for (role, name, version) in self.versions()? {
+            if filter.role.is_some_and(|r| r != role) || filter.name.as_ref().is_some_and(|n| *n != name) {
+                continue;
             }
+            let digest = match self.digest_of(role, &name, &version) {
+                Ok(Some(digest)) => digest,
+                Ok(None) => continue,
+                Err(error @ RegistryError::RecordDamaged { .. }) => {
+                    tracing::warn!(%error, "a version cannot be listed");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let record = match self.find(&digest) {
+                Ok(Some(record)) => record,
+                Ok(None) | Err(RegistryError::RecordDamaged { .. }) => Record::lost(digest, role, name, version),
+                Err(error) => return Err(error),
+            };
+            records.extend(Some(record).filter(|r| filter.matches(r.state)));
         }
         Ok(records)
+    }
+
+    /// Every version that was ever written, in order.
+    pub(super) fn versions(&self) -> Result<Vec<(Role, String, String)>, RegistryError> {
+        let files = &self.inner.files;
+        let mut versions = Vec::new();
+        for role in ROLES {
+            for name in files.names(role)? {
+                versions.extend(files.versions_of(role, &name)?.into_iter().map(|v| (role, name.clone(), v)));
+            }
+        }
+        Ok(versions)
+    }
+
+    /// The record of a version that is there.
+    pub(super) fn record_of(&self, role: Role, name: &str, version: &str) -> Result<Option<Record>, RegistryError> {
+        let Some(digest) = self.digest_of(role, name, version)? else { return Ok(None) };
+        let gone = || RegistryError::RecordDamaged { path: self.inner.files.record(&digest) };
+        self.find(&digest)?.ok_or_else(gone).map(Some)
     }
 
     /// The record of an artefact whose push was finished, with signature and state of now.

@@ -120,15 +120,17 @@ impl Registry {
     }
 
     fn version(&self, role: Role, name: &str, version: &str) -> Result<Digest, RegistryError> {
-        let digest = self.digest_of(role, name, version)?;
-        let removed = match &digest {
-            Some(digest) => self.record(digest)?.state == ArtefactState::Removed,
-            None => false,
-        };
-        match digest.filter(|_| !removed) {
-            Some(digest) => Ok(digest),
+        let record = self.record_of(role, name, version)?;
+        let removed = record.as_ref().is_some_and(|r| r.state == ArtefactState::Removed);
+        match record.filter(|_| !removed) {
+            Some(record) => Ok(record.digest),
             None => {
-                let newest = self.inner.files.versions_of(role, name)?.into_iter().rev().take(3).collect();
+                let is_there = |v: &String| {
+                    let record = self.record_of(role, name, v).ok().flatten();
+                    record.is_some_and(|r| r.state != ArtefactState::Removed)
+                };
+                let newest =
+                    self.inner.files.versions_of(role, name)?.into_iter().rev().filter(is_there).take(3).collect();
                 let (name, version) = (name.to_owned(), version.to_owned());
                 Err(RegistryError::UnknownVersion { role, name, version, newest, removed })
             }

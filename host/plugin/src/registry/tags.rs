@@ -58,7 +58,7 @@ impl Registry {
     /// # Errors
     /// `bad_reference` for what is no name, `unknown_plugin`, `unknown_tag`, `record_damaged`.
     pub fn tag(&self, role: Role, name: &str, tag: &str) -> Result<TagHistory, RegistryError> {
-        check_names(role, name, tag)?;
+        check_names(&[name, tag])?;
         if let Some(history) = self.history(role, name, tag)? {
             return Ok(history);
         }
@@ -76,7 +76,7 @@ impl Registry {
     /// # Errors
     /// `bad_reference` for what is no name, `record_damaged`.
     pub fn tags(&self, role: Role, name: &str) -> Result<Vec<TagHistory>, RegistryError> {
-        check_names(role, name, "any")?;
+        check_names(&[name])?;
         let mut tags = Vec::new();
         for tag in stems(&self.inner.files.tags(role, name), "json")? {
             tags.extend(self.history(role, name, &tag)?);
@@ -101,7 +101,7 @@ impl Registry {
         reason: &str,
         now_ns: i64,
     ) -> Result<TagHistory, RegistryError> {
-        check_names(role, name, tag)?;
+        check_names(&[name, tag])?;
         let _lock = self.inner.files.lock()?;
         let record = self.usable(digest)?;
         let key = key(role, name, tag);
@@ -139,12 +139,12 @@ impl Registry {
 }
 
 /// Names become paths.
-fn check_names(role: Role, name: &str, tag: &str) -> Result<(), RegistryError> {
-    match [name, tag].into_iter().find(|n| !is_name(n)) {
+fn check_names(names: &[&str]) -> Result<(), RegistryError> {
+    match names.iter().find(|n| !is_name(n)) {
         None => Ok(()),
         Some(bad) => Err(RegistryError::BadReference {
-            reference: key(role, name, tag).chars().take(200).collect(),
-            why: format!("`{}` is no name", bad.chars().take(80).collect::<String>()),
+            reference: bad.chars().take(200).collect(),
+            why: "it is no name".to_owned(),
             remedy: "use 1 to 64 lower-case letters, digits and hyphens, a letter first".to_owned(),
         }),
     }

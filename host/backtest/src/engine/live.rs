@@ -1,0 +1,153 @@
+//! The same account asked row by row, as a live lineup needs it: taken over, copied, emptied.
+
+use super::{DayRun, Engine};
+use crate::BacktestError;
+use crate::record::Record;
+use ghtrader_exchange::Matching;
+use ghtrader_kernels::wire::{Action, Event};
+use ghtrader_runtime::{Desk, Intent, PositionView};
+
+impl Engine {
+    /// Takes what happened up to `row`, which the strategy sees next, into account and [`Self::events`].
+    ///
+    /// Rows come in order, each once, each followed by [`Self::decided`].
+    pub fn arrive(&mut self, run: &mut DayRun<'_>, row: usize) {
+        if row > 0 && !self.record.bust && !self.matching.is_idle() {
+            self.matching.advance(run.day.prepared, row, row + 1, &mut self.news);
+            self.take_news(run, row);
+        }
+        self.host_events(run, row);
+    }
+
+    /// What the strategy is told before it sees the row that has arrived.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Carries out what the strategy decided on `row`.
+    ///
+    /// # Errors
+    /// The strategy broke the contract; what came before that action has been carried out.
+    pub fn decided(&mut self, run: &mut DayRun<'_>, row: usize, actions: &[Action]) -> Result<(), BacktestError> {
+        self.events.clear();
+        self.mark(run, row + 1);
+        if self.record.bust {
+            return Ok(());
+        }
+        actions.iter().try_for_each(|action| self.act(run, row, action))
+    }
+
+    /// Hands the account to another instance, whose orders count under `generation`.
+    ///
+    /// Orders under way stay the host's: their news is booked and told to nobody. `told` comes before the new instance's
+    /// first row, with what the host still has to say about the market.
+    pub fn take_over(&mut self, generation: u64, told: &[Event]) {
+        self.desk.take_over(generation);
+        self.wakes_ns.clear();
+        self.events.retain(|e| matches!(e, Event::Boundary(_) | Event::Gap | Event::ContractChanged { .. }));
+        self.events.extend_from_slice(told);
+    }
+
+    /// A copy of this account at this row, for a lineup that runs beside: what it does happens to the copy alone.
+    ///
+    /// Without `orders`, nothing works in the copy and its instance comes as if by [`Self::take_over`].
+    pub fn fork(&self, orders: bool) -> Self {
+        let first = if orders { self.desk.first_working() } else { None }.unwrap_or(self.desk.next_id());
+        let before = first.saturating_sub(1);
+        let kept = before.saturating_sub(self.record.orders_before) as usize;
+        let record = Record {
+            orders: self.record.orders.get(kept..).unwrap_or_default().to_vec(),
+            orders_before: before,
+            ..Record::default()
+        };
+        let mut copy = Self {
+            settings: self.settings.clone(),
+            matching: self.matching.clone(),
+            checkpoint: Matching::new(self.settings.matching),
+            ledger: self.ledger.clone(),
+            desk: self.desk.clone(),
+            record,
+            rng: self.rng.clone(),
+            contract: self.contract.clone(),
+            events: self.events.clone(),
+            news: Vec::new(),
+            intents: Vec::new(),
+            actions: Vec::new(),
+            wakes_ns: self.wakes_ns.clone(),
+            warmup_rows: self.warmup_rows,
+            last_mark_cny: self.last_mark_cny,
+            peak_cny: self.peak_cny,
+            day_equity_cny: self.day_equity_cny,
+            next_point_ns: self.next_point_ns,
+            words: Vec::new(),
+        };
+        if !orders {
+            copy.matching = Matching::new(copy.settings.matching);
+            for id in copy.desk.clear() {
+                copy.ledger.order_ended(id);
+            }
+            copy.take_over(copy.desk.generation(), &[]);
+        }
+        copy
+    }
+
+    /// The day of a copy made at a row of it.
+    pub fn fork_day<'a>(&self, run: &DayRun<'a>) -> DayRun<'a> {
+        DayRun { fills_before: self.record.fills.len(), ..run.clone() }
+    }
+
+    /// What an instance has to be told when its account is taken away: none of its orders works any longer.
+    pub fn ended_orders(&self) -> Vec<Event> {
+        self.desk
+            .own_working()
+            .map(|(client_id, remaining_lots)| Event::Cancelled { client_id, remaining_lots })
+            .collect()
+    }
+
+    /// Sends a cancel for every working order, whoever asked for it.
+    pub fn cancel_all(&mut self, run: &DayRun<'_>, row: usize) {
+        let ids: Vec<u64> = self.desk.working_ids().collect();
+        for id in ids {
+            self.carry_out(run, row, Intent::Cancel { id });
+        }
+    }
+
+    /// Cancels every working order and sends what closes the position.
+    ///
+    /// # Errors
+    /// None of the strategy's; see [`Self::decided`].
+    pub fn flatten(&mut self, run: &DayRun<'_>, row: usize) -> Result<(), BacktestError> {
+        self.cancel_all(run, row);
+        self.act(run, row, &Action::Target { contract: self.desk.contract(), lots: 0 })
+    }
+
+    /// What the account has recorded so far.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Lots of the current contract.
+    pub fn lots(&self) -> PositionView {
+        self.position()
+    }
+
+    /// Orders that may still fill.
+    pub fn working_orders(&self) -> usize {
+        self.desk.working_orders()
+    }
+
+    /// Net position if all that works fills, lots: where the strategy wants to be.
+    pub fn wanted_lots(&self) -> i64 {
+        self.position().net_lots() + self.desk.working_lots()
+    }
+
+    /// Equity at the mark of a row, CNY.
+    pub fn equity_cny(&self, run: &DayRun<'_>, row: usize) -> f64 {
+        run.marks_cny.get(row).map_or(self.day_equity_cny, |mark| self.ledger.equity_cny(*mark))
+    }
+
+    /// The order desk.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+}

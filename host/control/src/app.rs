@@ -28,7 +28,7 @@ pub(crate) const CHANGES: usize = 256;
 
 /// What all requests share; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Shared>);
+pub(crate) struct App(Arc<Shared>);
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -64,7 +64,7 @@ impl App {
     ///
     /// # Errors
     /// Whatever stands in the way of the start: bad keys, folders that cannot be made, `insecure_bind`.
-    pub fn open(config: ControlConfig) -> Result<Self, Problem> {
+    pub(crate) fn open(config: ControlConfig) -> Result<Self, Problem> {
         let bound = config.address()?;
         let now_ns = (config.clock)();
         let tokens = TokenStore::new(&config.control_dir());

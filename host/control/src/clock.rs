@@ -11,8 +11,8 @@ pub fn wall_clock_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
 }
 
-/// `2025-07-01T09:30:00.123Z`.
-pub(crate) fn rfc3339(time_ns: i64) -> String {
+/// A wall clock as text, such as `2025-07-01T09:30:00.123Z`.
+pub fn rfc3339(time_ns: i64) -> String {
     const DAY_MS: i64 = 86_400_000;
     let ms = time_ns.div_euclid(1_000_000);
     let day = ghtrader_core::TradingDay::from_days(ms.div_euclid(DAY_MS) as i32);

@@ -31,10 +31,9 @@ mod tokens;
 mod wire;
 
 pub use access::Role;
-pub use app::App;
-pub use clock::{Clock, wall_clock_ns};
+pub use clock::{Clock, rfc3339, wall_clock_ns};
 pub use config::{ControlConfig, Timing};
 pub use document::openapi_json;
 pub use routes::router;
-pub use serve::{Ready, ServerFile, serve};
+pub use serve::{Ready, ServerFile, serve, serve_until};
 pub use tokens::{Created, TokenError, TokenRecord, TokenStore};

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The server is ready for requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,11 +49,29 @@ fn lock_path(runs_dir: &Path) -> PathBuf {
     runs_dir.join("control").join("serve.lock")
 }
 
-/// Binds the API and runs until SIGINT or SIGTERM; a second signal ends it at once.
+/// Binds the API and runs until SIGINT or SIGTERM; a second signal ends the process at once.
 ///
 /// # Errors
 /// `already_running`, `insecure_bind`, `bad_host`, `address_in_use`, `address_unusable`, or what the folders give.
 pub fn serve(config: ControlConfig, ready: impl FnOnce(Ready)) -> Result<(), Problem> {
+    serve_until(config, ready, || {
+        let [mut interrupt, mut terminate] = signals()?;
+        Ok(async move {
+            next(&mut interrupt, &mut terminate).await;
+            tokio::spawn(async move { std::process::exit(next(&mut interrupt, &mut terminate).await) });
+        })
+    })
+}
+
+/// As [`serve`], until the future that `stop` gives is done. `stop` is called before anyone is told that the server is ready.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_until<S: Future<Output = ()>>(
+    config: ControlConfig,
+    ready: impl FnOnce(Ready),
+    stop: impl FnOnce() -> Result<S, Problem>,
+) -> Result<(), Problem> {
     // Before anything is written: a start that is refused leaves no trace.
     config.address()?;
     let runs_dir = config.runs_dir.clone();
@@ -66,7 +84,7 @@ pub fn serve(config: ControlConfig, ready: impl FnOnce(Ready)) -> Result<(), Pro
         let what = format!("no threads can be started: {e}");
         Problem::new("no_threads", ErrorClass::Unavailable, what, "raise the limit of processes")
     })?;
-    let result = runtime.block_on(run(app, ready));
+    let result = runtime.block_on(run(app, ready, stop));
     // What blocks still, such as a read of a service, is not worth waiting for.
     runtime.shutdown_background();
     let file = ServerFile::path(&runs_dir);
@@ -95,7 +113,11 @@ fn unwritable(path: &Path, e: &io::Error) -> Problem {
     Problem::new("control_unwritable", ErrorClass::User, what, "choose a root that may be written")
 }
 
-async fn run(app: App, ready: impl FnOnce(Ready)) -> Result<(), Problem> {
+async fn run<S: Future<Output = ()>>(
+    app: App,
+    ready: impl FnOnce(Ready),
+    stop: impl FnOnce() -> Result<S, Problem>,
+) -> Result<(), Problem> {
     let address = SocketAddr::new(app.bound, app.config.port);
     let listener = TcpListener::bind(address).await.map_err(|e| unusable(address, &e))?;
     let address = listener.local_addr().map_err(|e| unusable(address, &e))?;
@@ -105,37 +127,34 @@ async fn run(app: App, ready: impl FnOnce(Ready)) -> Result<(), Problem> {
     let path = ServerFile::path(&app.config.runs_dir);
     let written = serde_json::to_vec_pretty(&file).map_err(io::Error::from).and_then(|b| publish(&path, &b));
     written.map_err(|e| unwritable(&path, &e))?;
-    let [mut interrupt, mut terminate] = signals()?;
+    let stop = stop()?;
     let following = tokio::spawn(feed::follow(app.clone()));
-    let accepting = socket::accept(listener, routes::router(app.clone()), app.config.timing, app.ended());
-    tokio::pin!(accepting);
+    let accepting = tokio::spawn(socket::accept(listener, routes::of(app.clone()), app.config.timing, app.ended()));
     tracing::info!(listening, "the control API is ready");
     ready(Ready { listening, token_file });
-    tokio::select! {
-        () = &mut accepting => {}
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    stop.await;
     tracing::info!("the control API ends");
     app.end();
-    let in_order = async {
-        accepting.await;
-        // A change goes on when its client has left.
-        let all = app.changes.acquire_many(CHANGES as u32);
-        if tokio::time::timeout(app.config.timing.grace, all).await.is_err() {
-            tracing::warn!("some changes are still under way");
-        }
-    };
-    tokio::select! {
-        () = in_order => {}
-        _ = interrupt.recv() => tracing::warn!("ended at once"),
-        _ = terminate.recv() => tracing::warn!("ended at once"),
+    // It ends within its own grace.
+    let _ = accepting.await;
+    // A change goes on when its client has left.
+    let all = app.changes.acquire_many(CHANGES as u32);
+    if tokio::time::timeout(app.config.timing.grace, all).await.is_err() {
+        tracing::warn!("some changes are still under way");
     }
     following.abort();
     Ok(())
 }
 
-fn signals() -> Result<[tokio::signal::unix::Signal; 2], Problem> {
+/// Waits for one of the two; gives the exit code of a process that it ends.
+async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}
+
+fn signals() -> Result<[Signal; 2], Problem> {
     let listen = |kind| {
         signal(kind).map_err(|e| {
             let what = format!("signals cannot be listened to: {e}");

@@ -95,7 +95,7 @@ async fn connection(
     let served = tokio::select! {
         served = serving.as_mut() => served,
         () = cut.notified() => return,
-        _ = ended.wait_for(|e| *e) => {
+        () = until(&mut ended) => {
             serving.as_mut().graceful_shutdown();
             tokio::select! {
                 served = serving.as_mut() => served,
@@ -106,6 +106,11 @@ async fn connection(
     if let Err(error) = served {
         tracing::debug!(%peer, %error, "a connection broke off");
     }
+}
+
+/// Waits for the end; the guard on the value must not live over another wait.
+async fn until(ended: &mut watch::Receiver<bool>) {
+    let _ = ended.wait_for(|e| *e).await;
 }
 
 /// A stream whose writes fail when the other side takes nothing for too long.

@@ -5,7 +5,7 @@ use super::varieties::{AccountQuery, view};
 use crate::access::{Identity, Role};
 use crate::app::App;
 use crate::change::{About, Asked, Done, change};
-use crate::document::{ChangeErrors, ReadErrors};
+use crate::document::ChangeErrors;
 use crate::extract::{self, ApiPath, ApiQuery, SMALL_BODY, digest};
 use crate::plan;
 use crate::refusal::Refusal;
@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ghtrader_core::ErrorClass;
 use ghtrader_durable::Outcome;
-use ghtrader_trading::protocol::{Call, Change, Deploy, Failure, OperationView};
+use ghtrader_trading::protocol::{Call, Change, Deploy, OperationView};
 
 /// Works out what a lineup would change; has no effect. The plan is applied by its hash.
 #[utoipa::path(post, path = "/varieties/{v}/plans", tag = "lineups", request_body = PlanRequest,

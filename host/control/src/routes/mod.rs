@@ -13,8 +13,9 @@ mod tags;
 mod tokens;
 mod varieties;
 
-use crate::app::App;
 use crate::access::Identity;
+use crate::app::App;
+use crate::config::ControlConfig;
 use crate::document::Document;
 use crate::gate;
 use crate::refusal::Refusal;
@@ -23,7 +24,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use ghtrader_core::ErrorClass;
+use ghtrader_core::{ErrorClass, Problem};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -83,8 +84,16 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(system::metrics))
 }
 
-/// The whole API, without a socket.
-pub fn router(app: App) -> Router {
+/// The whole API without a socket, for one caller at a time; nobody follows the services' events.
+///
+/// # Errors
+/// Whatever stands in the way of a start.
+pub fn router(config: ControlConfig) -> Result<Router, Problem> {
+    Ok(of(App::open(config)?))
+}
+
+/// The routes of an opened root.
+pub(crate) fn of(app: App) -> Router {
     let (router, _) = all().split_for_parts();
     router
         .fallback(unknown_path)

@@ -97,7 +97,7 @@ impl App {
 
     /// The rows on which a pushed plugin is tried; made at the first push.
     pub(crate) fn fixture(&self) -> &Fixture {
-        self.fixture.get_or_init(|| crate::plan::fixture(&self.config.calendar))
+        self.fixture.get_or_init(|| ghtrader_pipeline::standard_fixture(&self.config.calendar))
     }
 
     /// Folder of trained models.

@@ -2,17 +2,11 @@
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use ghtrader_core::{Calendar, Digest, ErrorClass, Problem};
-use ghtrader_plugin::{Fixture, Instrument, Registry};
+use ghtrader_core::{Digest, ErrorClass, Problem};
+use ghtrader_plugin::Registry;
 use ghtrader_trading::protocol::{Plan, VarietyView};
 use crate::wire::LineupBody;
 use std::path::{Path, PathBuf};
-
-/// The rows on which a pushed plugin is tried.
-pub(crate) fn fixture(_calendar: &Calendar) -> Fixture {
-    let instrument = Instrument { symbol: "SHFE.cu2509".to_owned(), price_tick: 10.0, multiplier: 5.0 };
-    Fixture { instrument, ticks: ghtrader_core::TickTable::default(), borders: Vec::new() }
-}
 
 /// Works out what a lineup would change.
 pub(crate) fn make(app: &App, base: &VarietyView, lineup: &LineupBody) -> Result<Plan, Problem> {

@@ -15,6 +15,7 @@ pub use import_summary::{ImportError, ImportOutcome, ImportSummary, ImportedDay,
 
 mod day_report;
 mod error;
+mod fixture;
 mod main_l5;
 mod main_schedule;
 mod quality;
@@ -27,6 +28,7 @@ pub use day_report::{
     validate_day, validate_symbol,
 };
 pub use error::PipelineError;
+pub use fixture::{fixture_of, standard_fixture};
 pub use main_l5::{DayOutcome, MainL5Options, MainL5Report, MissingDay, SegmentReport, build_main_l5};
 pub use main_schedule::{ScheduleReport, ScheduleSource, build_main_schedule};
 pub use quality::{

@@ -1,21 +1,14 @@
 //! Admission: everything that is checked before an artefact may be used, all findings in one answer.
 
-use crate::{Finding, Instrument, Plugin, PluginHost};
-use ghtrader_core::TickTable;
-use ghtrader_kernels::wire::Boundary;
+use crate::cost::{self, CostCard};
+use crate::host::{Metering, may_start};
+use crate::proof::{self, Proof};
+use crate::{
+    Finding, Fixture, HostConfig, Limits, Plugin, PluginHost, PluginManifest, artefact, guest, manifest_check,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// A stretch of rows of one contract on which a plugin is tried.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fixture {
-    /// What is traded.
-    pub instrument: Instrument,
-    /// The rows, in order of time.
-    pub ticks: TickTable,
-    /// Borders by the row that they lie before, ascending.
-    pub borders: Vec<(usize, Boundary)>,
-}
+use std::time::{Duration, Instant};
 
 /// What admission found out.
 #[derive(Debug, Default)]
@@ -33,7 +26,8 @@ pub struct Admission {
 /// One check of an admission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// Stable name, such as `manifest`, `imports`, `world`, `init`, `self_test`, `split_invariance`, `look_ahead`.
+    /// Stable name: `component`, `imports`, `manifest`, `limits`, `world`, `fixture`, `compile`, `init`, `run`, `determinism`,
+    /// `split_invariance`, `look_ahead`, `self_test`, `cost`.
     pub name: String,
     /// It held.
     pub passed: bool,
@@ -41,44 +35,108 @@ pub struct Check {
     pub detail: String,
 }
 
-/// What a plugin costs on a fixture.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CostCard {
-    /// Rows measured.
-    pub rows: u64,
-    /// Time of a row in blocks, ns.
-    pub ns_per_row: f64,
-    /// Time of a call with one row, ns: median and 99th percentile.
-    pub live_call_ns: [u64; 2],
-    /// Instructions of a row, counted, the same on every machine.
-    pub instructions_per_row: f64,
-    /// Largest linear memory, bytes.
-    pub memory_high_water_bytes: u64,
-    /// Time to compile and to make an instance, µs.
-    pub compile_us: u64,
-    /// Time to make an instance and run `init`, µs.
-    pub instantiate_us: u64,
-    /// Share of each limit that was used.
-    pub limits: Vec<LimitShare>,
-}
+impl Admission {
+    fn note(&mut self, name: &str, findings: Vec<Finding>, detail: String) {
+        self.checks.push(Check { name: name.to_owned(), passed: findings.is_empty(), detail });
+        self.findings.extend(findings);
+    }
 
-/// How much of a limit was used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LimitShare {
-    /// `memory_mib`, `live_call_cpu_ms`, `block_call_cpu_ms`, `output_mib`.
-    pub name: String,
-    /// Used, in the limit's unit.
-    pub used: f64,
-    /// The limit.
-    pub limit: f64,
+    fn note_proof(&mut self, proof: Proof) {
+        for (name, findings, detail) in proof.checks {
+            self.note(name, findings, detail);
+        }
+    }
 }
 
 impl PluginHost {
-    /// Checks an artefact by reading it, starting it and running it over a fixture.
-    pub fn admit(&self, artefact: &[u8], _fixture: &Fixture) -> Admission {
-        match self.load(artefact) {
-            Ok(plugin) => Admission { plugin: Some(plugin), ..Admission::default() },
-            Err(findings) => Admission { findings, ..Admission::default() },
+    /// Checks an artefact by reading it, starting it and running it over a fixture, and over its own if it carries one.
+    ///
+    /// A finding ends nothing but what cannot go on without it. What is run is the code under the limits of this host.
+    pub fn admit(&self, artefact: &[u8], fixture: &Fixture) -> Admission {
+        let mut admission = Admission::default();
+        let mut inspection = artefact::inspect(artefact, self.config());
+        for (name, findings) in std::mem::take(&mut inspection.checks) {
+            admission.note(name, findings, String::new());
+        }
+        let Some(manifest) = inspection.manifest.filter(|_| may_start(&admission.findings)) else { return admission };
+        let Some((plugin, compile)) = self.compiled(artefact, &manifest, &mut admission) else { return admission };
+        let init = guest::check_defaults(&plugin);
+        let starts = init.is_empty();
+        admission.note("init", init, format!("{} at default parameters", plugin.identity()));
+        if starts {
+            let proof = proof::prove(&plugin, fixture, "the standard fixture");
+            let runs = proof.outputs.is_some();
+            admission.note_proof(proof);
+            if let Some(own) = &inspection.fixture {
+                admission.test_itself(&plugin, own);
+            }
+            if runs {
+                admission.measure(self, artefact, &plugin, fixture, compile);
+            }
+        }
+        admission.plugin = Some(plugin).filter(|_| admission.findings.is_empty());
+        admission
+    }
+
+    fn compiled(
+        &self,
+        artefact: &[u8],
+        manifest: &PluginManifest,
+        admission: &mut Admission,
+    ) -> Option<(Arc<Plugin>, Duration)> {
+        let began = Instant::now();
+        let started = self.start(artefact, manifest.clone(), Metering::Off);
+        let (elapsed, detail) = (began.elapsed(), format!("{} bytes", artefact.len()));
+        match started {
+            Ok(plugin) => {
+                admission.note("compile", Vec::new(), detail);
+                Some((plugin, elapsed))
+            }
+            Err(finding) => {
+                admission.note("compile", vec![finding], detail);
+                None
+            }
+        }
+    }
+}
+
+impl Admission {
+    /// The promise about the plugin's own fixture, and the same proofs on it.
+    fn test_itself(&mut self, plugin: &Plugin, own: &Fixture) {
+        let proof = proof::prove(plugin, own, "the plugin's own fixture");
+        let promised = plugin.manifest().self_test.as_ref().and_then(|test| test.output_sha256.clone());
+        if let (Some(found), Some(promised)) = (proof.outputs, promised) {
+            let found = found.to_string();
+            let finding = (found != promised).then(|| artefact::self_test_mismatch(&promised, &found));
+            self.note("self_test", finding.into_iter().collect(), format!("outputs {found}"));
+        }
+        self.note_proof(proof);
+    }
+
+    fn measure(
+        &mut self,
+        host: &PluginHost,
+        artefact: &[u8],
+        plugin: &Arc<Plugin>,
+        fixture: &Fixture,
+        compile: Duration,
+    ) {
+        // Counting slows the code down; that is no reason to stop it.
+        let limits = Limits { memory_mib: host.config().limits.memory_mib, ..manifest_check::widest() };
+        let patient = host.with_config(HostConfig { limits, ..host.config().clone() });
+        let mut manifest = plugin.manifest().clone();
+        (manifest.limits.live_call_cpu_ms, manifest.limits.block_call_cpu_ms) = (None, None);
+        let measured = patient
+            .start(artefact, manifest, Metering::On)
+            .and_then(|metered| cost::measure(plugin, &metered, fixture, compile).map_err(Finding::from));
+        match measured {
+            Ok(cost) => {
+                let detail =
+                    format!("{:.0} ns and {:.0} instructions a row", cost.ns_per_row, cost.instructions_per_row);
+                self.note("cost", Vec::new(), detail);
+                self.cost = Some(cost);
+            }
+            Err(finding) => self.note("cost", vec![finding], String::new()),
         }
     }
 }

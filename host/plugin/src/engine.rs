@@ -1,4 +1,4 @@
-//! The one engine of the process and its clock of epochs.
+//! The engine of the process, its clock of epochs, and a second one that counts instructions.
 
 use crate::Finding;
 use std::sync::OnceLock;
@@ -12,12 +12,25 @@ const EPOCH: Duration = Duration::from_millis(1);
 /// The engine, made at the first call together with the thread that counts its epochs.
 pub(crate) fn get() -> Result<&'static Engine, Finding> {
     static ENGINE: OnceLock<Result<Engine, Finding>> = OnceLock::new();
-    ENGINE.get_or_init(start).as_ref().map_err(Clone::clone)
+    ENGINE.get_or_init(|| ticking(make(|_| ())?)).as_ref().map_err(Clone::clone)
 }
 
-fn start() -> Result<Engine, Finding> {
-    let failed =
-        |what: String| Finding::new("plugin_engine", what, "use a 64-bit machine that allows memory maps and threads");
+/// The engine that counts instructions, for cost cards alone: counting costs speed.
+pub(crate) fn metered() -> Result<&'static Engine, Finding> {
+    static ENGINE: OnceLock<Result<Engine, Finding>> = OnceLock::new();
+    let counting = |config: &mut Config| {
+        config.consume_fuel(true);
+        // What is inlined is the compiler's choice, and the count must not hang on it.
+        config.compiler_inlining(Inlining::No);
+    };
+    ENGINE.get_or_init(|| ticking(make(counting)?)).as_ref().map_err(Clone::clone)
+}
+
+fn failed(what: String) -> Finding {
+    Finding::new("plugin_engine", what, "use a 64-bit machine that allows memory maps and threads")
+}
+
+fn make(more: impl FnOnce(&mut Config)) -> Result<Engine, Finding> {
     let mut config = Config::new();
     // Plugins are called from one thread at a time and never wait.
     config.concurrency_support(false);
@@ -29,14 +42,19 @@ fn start() -> Result<Engine, Finding> {
     config.wasm_memory64(false);
     // Every function and loop begins with a look at the epoch: fewer functions, fewer looks.
     config.compiler_inlining(Inlining::Yes);
-    let engine = Engine::new(&config).map_err(|e| failed(format!("the engine does not start: {e}")))?;
-    let ticking = engine.clone();
+    more(&mut config);
+    Engine::new(&config).map_err(|e| failed(format!("the engine does not start: {e}")))
+}
+
+/// Starts the thread that counts an engine's epochs.
+fn ticking(engine: Engine) -> Result<Engine, Finding> {
+    let ticker = engine.clone();
     std::thread::Builder::new()
         .name("plugin-epochs".to_owned())
         .spawn(move || {
             loop {
                 std::thread::sleep(EPOCH);
-                ticking.increment_epoch();
+                ticker.increment_epoch();
             }
         })
         .map_err(|e| failed(format!("the epoch thread does not start: {e}")))?;

@@ -1,6 +1,6 @@
 //! What admission, packing and parameter checks find; always reported all at once.
 
-use crate::PluginFault;
+use crate::{CallSite, PluginFault};
 use ghtrader_core::{ErrorClass, Problem};
 use serde::Serialize;
 
@@ -48,14 +48,27 @@ impl Finding {
 
 impl From<PluginFault> for Finding {
     fn from(fault: PluginFault) -> Self {
+        let place = fault.at().map(place_of).unwrap_or_default();
         let problem = Problem::from(fault);
-        Self::new(problem.code, problem.what, problem.remedy)
+        Self::new(problem.code, problem.what, problem.remedy).at(place)
     }
+}
+
+/// `export strategy.run, row 17`.
+fn place_of(at: &CallSite) -> String {
+    let export = match at.plugin.split_once('/') {
+        Some((role, _)) => format!("export {role}.{}", at.function),
+        None => format!("export {}", at.function),
+    };
+    if at.rows.is_empty() { export } else { format!("{export}, row {}", at.rows.start) }
 }
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "[{}] {}", self.code, self.what)?;
+        if !self.place.is_empty() {
+            write!(f, " at {}", self.place)?;
+        }
         if !self.remedy.is_empty() {
             write!(f, " ({})", self.remedy)?;
         }

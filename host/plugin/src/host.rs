@@ -1,18 +1,33 @@
 //! Host, plugin, instance: the engine with its cache, compiled code with its promise, a sandbox that runs it.
 
 use crate::cache::CompileCache;
+use crate::contract::Version;
 use crate::engine;
+use crate::manifest::Role;
 use crate::params::param_fault;
 use crate::sandbox::InstanceSlots;
+use crate::trace::{self, Splits, Trace};
 use crate::{
-    FeatureInstance, Finding, HostConfig, Instrument, LabelInstance, Params, PluginFault, PluginManifest,
-    StrategyInstance, artefact, v_next,
+    FeatureInstance, Finding, Fixture, HostConfig, Instrument, LabelInstance, Params, PluginFault, PluginManifest,
+    StrategyInstance, artefact, guest, manifest_check,
 };
-use ghtrader_core::Digest;
+use ghtrader_core::{ContractId, Digest};
 use std::sync::Arc;
 
 /// Findings after which the code cannot be run to look for more.
 const BARS_START: [&str; 4] = ["import_undeclared", "world_mismatch", "contract_unsupported", "contract_mismatch"];
+
+/// Whether instructions are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metering {
+    Off,
+    On,
+}
+
+/// The code can be run to look for more.
+pub(crate) fn may_start(findings: &[Finding]) -> bool {
+    !findings.iter().any(|f| BARS_START.contains(&f.code))
+}
 
 /// Loads artefacts and keeps the settings under which their instances run.
 ///
@@ -29,7 +44,7 @@ pub struct Plugin {
     digest: Digest,
     manifest: PluginManifest,
     identity: Arc<str>,
-    code: v_next::Code,
+    code: guest::Code,
     host: PluginHost,
 }
 
@@ -56,6 +71,11 @@ impl PluginHost {
         &self.config
     }
 
+    /// The same host with other settings.
+    pub(crate) fn with_config(&self, config: HostConfig) -> Self {
+        Self { config, ..self.clone() }
+    }
+
     pub(crate) fn slots(&self) -> &InstanceSlots {
         &self.slots
     }
@@ -67,15 +87,14 @@ impl PluginHost {
     /// # Errors
     /// All findings at once, in the order of the checks.
     pub fn load(&self, artefact: &[u8]) -> Result<Arc<Plugin>, Vec<Finding>> {
-        let digest = Digest::of(artefact);
-        let (manifest, mut findings) = artefact::inspect(artefact, &self.config);
+        let mut inspection = artefact::inspect(artefact, &self.config);
+        let manifest = inspection.manifest.take();
+        let mut findings = inspection.into_findings();
         // Whatever cannot be linked cannot be started; the other findings leave room for more.
-        let Some(manifest) = manifest.filter(|_| !findings.iter().any(|f| BARS_START.contains(&f.code))) else {
-            return Err(findings);
-        };
-        match self.start(digest, manifest, artefact) {
+        let Some(manifest) = manifest.filter(|_| may_start(&findings)) else { return Err(findings) };
+        match self.start(artefact, manifest, Metering::Off) {
             Ok(plugin) => {
-                findings.extend(v_next::check_defaults(&plugin));
+                findings.extend(guest::check_defaults(&plugin));
                 if findings.is_empty() { Ok(plugin) } else { Err(findings) }
             }
             Err(finding) => {
@@ -85,8 +104,18 @@ impl PluginHost {
         }
     }
 
-    fn start(&self, digest: Digest, manifest: PluginManifest, artefact: &[u8]) -> Result<Arc<Plugin>, Finding> {
-        let engine = engine::get()?;
+    /// Compiles (or takes from the cache) and links.
+    pub(crate) fn start(
+        &self,
+        artefact: &[u8],
+        manifest: PluginManifest,
+        metering: Metering,
+    ) -> Result<Arc<Plugin>, Finding> {
+        let engine = match metering {
+            Metering::Off => engine::get()?,
+            Metering::On => engine::metered()?,
+        };
+        let digest = Digest::of(artefact);
         let cached = self.cache.as_ref().and_then(|c| c.load(engine, &digest));
         let component = match cached {
             Some(component) => component,
@@ -98,7 +127,9 @@ impl PluginHost {
                 component
             }
         };
-        let code = v_next::Code::new(engine, &component, manifest.plugin.role)?;
+        let version = Version::find(&manifest.plugin.contract);
+        let version = version.ok_or_else(|| manifest_check::unsupported_contract(&manifest.plugin.contract))?;
+        let code = guest::Code::new(engine, &component, version, manifest.plugin.role)?;
         let identity: Arc<str> = manifest.identity().into();
         Ok(Arc::new(Plugin { digest, manifest, identity, code, host: self.clone() }))
     }
@@ -120,7 +151,7 @@ impl Plugin {
         &self.identity
     }
 
-    pub(crate) fn code(&self) -> &v_next::Code {
+    pub(crate) fn code(&self) -> &guest::Code {
         &self.code
     }
 
@@ -134,7 +165,7 @@ impl Plugin {
     /// A parameter fault, or whatever the plugin does wrong in `init`; `plugin_contract` if it is no feature.
     pub fn feature(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn FeatureInstance>, PluginFault> {
         let params = self.manifest.resolve_params(params).map_err(param_fault)?;
-        Ok(Box::new(v_next::WasmFeature::new(self, &params, instrument)?))
+        (self.code.version.feature)(self, &params, instrument)
     }
 
     /// A new instance of a label.
@@ -143,7 +174,7 @@ impl Plugin {
     /// As [`Plugin::feature`].
     pub fn label(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn LabelInstance>, PluginFault> {
         let params = self.manifest.resolve_params(params).map_err(param_fault)?;
-        Ok(Box::new(v_next::WasmLabel::new(self, &params, instrument)?))
+        (self.code.version.label)(self, &params, instrument)
     }
 
     /// A new instance of a strategy.
@@ -152,6 +183,36 @@ impl Plugin {
     /// As [`Plugin::feature`].
     pub fn strategy(&self, params: &Params, instrument: &Instrument) -> Result<Box<dyn StrategyInstance>, PluginFault> {
         let params = self.manifest.resolve_params(params).map_err(param_fault)?;
-        Ok(Box::new(v_next::WasmStrategy::new(self, &params, instrument)?))
+        (self.code.version.strategy)(self, &params, instrument)
+    }
+
+    /// Runs a new instance with default parameters over a fixture.
+    ///
+    /// A plugin that is made for other varieties is told one of its own.
+    ///
+    /// # Errors
+    /// The plugin's fault.
+    pub fn trace(&self, fixture: &Fixture, splits: Splits) -> Result<Trace, PluginFault> {
+        let instrument = self.instrument_of(fixture);
+        let defaults = Params::new();
+        match self.manifest.plugin.role {
+            Role::Feature => trace::trace_feature(self.feature(&defaults, &instrument)?.as_mut(), fixture, splits),
+            Role::Label => {
+                let reach = self.manifest.plugin.reach.unwrap_or_default();
+                trace::trace_label(self.label(&defaults, &instrument)?.as_mut(), fixture, reach, splits)
+            }
+            Role::Strategy => trace::trace_strategy(self.strategy(&defaults, &instrument)?.as_mut(), fixture, splits),
+        }
+    }
+
+    pub(crate) fn instrument_of(&self, fixture: &Fixture) -> Instrument {
+        let of = &fixture.instrument;
+        let product =
+            of.symbol.parse().map_or_else(|_| String::new(), |c: ContractId| c.variety().product().to_owned());
+        let symbol = match self.manifest.plugin.varieties.first() {
+            Some(first) if !self.manifest.plugin.varieties.contains(&product) => format!("SHFE.{first}2601"),
+            _ => of.symbol.clone(),
+        };
+        Instrument { symbol, ..of.clone() }
     }
 }

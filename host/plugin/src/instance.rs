@@ -94,6 +94,11 @@ pub trait FeatureInstance: Send {
     fn memory_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// Instructions executed so far; `None` where they are not counted.
+    fn instructions(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A label: rows with their look-ahead in, targets out.
@@ -112,6 +117,11 @@ pub trait LabelInstance: Send {
 
     /// Linear memory held now, in bytes; `None` for a native instance.
     fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Instructions executed so far; `None` where they are not counted.
+    fn instructions(&self) -> Option<u64> {
         None
     }
 }
@@ -145,6 +155,11 @@ pub trait StrategyInstance: Send {
 
     /// Linear memory held now, in bytes; `None` for a native instance.
     fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Instructions executed so far; `None` where they are not counted.
+    fn instructions(&self) -> Option<u64> {
         None
     }
 }

@@ -10,24 +10,34 @@
 mod admission;
 mod artefact;
 mod cache;
+mod contract;
+mod cost;
 mod deadline;
 mod engine;
 mod fault;
 mod finding;
+mod fixture;
+mod guest;
 mod host;
 mod instance;
 mod limits;
 mod manifest;
 mod manifest_check;
 mod params;
+mod proof;
 mod registry;
 mod sandbox;
+mod trace;
+mod v_dev;
 mod v_next;
 
-pub use admission::{Admission, Check, CostCard, Fixture, LimitShare};
+pub use admission::{Admission, Check};
 pub use artefact::{MANIFEST_SECTION, pack};
+pub use contract::SUPPORTED_CONTRACTS;
+pub use cost::{CostCard, LimitShare};
 pub use fault::{Answer, CallSite, PluginFault};
 pub use finding::Finding;
+pub use fixture::{FIXTURE_SECTION, Fixture, FixtureError, MAX_FIXTURE_BYTES, MAX_FIXTURE_ROWS};
 pub use ghtrader_kernels::wire::Boundary;
 pub use host::{Plugin, PluginHost};
 pub use instance::{
@@ -35,13 +45,11 @@ pub use instance::{
     StrategyDescription, StrategyInstance,
 };
 pub use limits::{HostConfig, Limits};
-pub use manifest::{
-    About, LimitRequest, OutputPromise, ParamSpec, ParamType, PluginManifest, Reach, Role, SUPPORTED_CONTRACTS,
-    SelfTest,
-};
+pub use manifest::{About, LimitRequest, OutputPromise, ParamSpec, ParamType, PluginManifest, Reach, Role, SelfTest};
 pub use params::{ParamValue, Params};
 pub use registry::{
     ArtefactState, Filter, GcDone, GcItem, GcPlan, GcReason, KeyError, KeyPair, MAX_ARTEFACT_BYTES, PublicKey,
     PushError, PushOutcome, Pushed, Record, Registry, RegistryConfig, RegistryError, Resolved, Signature,
     SignaturePolicy, SignatureState, TagHistory, TagMove, Via,
 };
+pub use trace::{Difference, Splits, Trace, trace_feature, trace_label, trace_strategy};

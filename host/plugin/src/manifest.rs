@@ -1,10 +1,8 @@
 //! The promise that travels inside an artefact: who the plugin is, what it reads, gives and needs.
 
 use crate::params::ParamValue;
+use crate::{Finding, manifest_check};
 use serde::{Deserialize, Serialize};
-
-/// Contract versions that this host knows, newest last.
-pub const SUPPORTED_CONTRACTS: [&str; 1] = ["0.1.0-next"];
 
 /// What a plugin does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -204,14 +202,23 @@ impl LimitRequest {
 pub struct SelfTest {
     /// File beside the manifest.
     pub fixture: String,
-    /// SHA-256 of the evaluation's output on it, in hex.
-    pub output_sha256: String,
+    /// Digest of the outputs on it (see [`Trace::digest`](crate::Trace::digest)), in hex; an artefact always has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_sha256: Option<String>,
 }
 
 impl PluginManifest {
     /// `role/name@version`.
     pub fn identity(&self) -> String {
         format!("{}/{}@{}", self.plugin.role, self.plugin.name, self.plugin.version)
+    }
+
+    /// Reads `plugin.toml`.
+    ///
+    /// # Errors
+    /// All keys that are unknown or missing, or the first value of a wrong type.
+    pub fn from_toml(text: &str) -> Result<Self, Vec<Finding>> {
+        manifest_check::parse_toml(text)
     }
 
     /// The one form in which a manifest is embedded: JSON, fields in the order of declaration, no white space, defaults left out.

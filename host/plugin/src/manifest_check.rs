@@ -1,11 +1,13 @@
 //! Reads a manifest and says all that is wrong with it at once.
 
+use crate::contract::SUPPORTED_CONTRACTS;
 use crate::finding::nearest;
-use crate::manifest::{OutputPromise, ParamSpec, PluginManifest, Role, SUPPORTED_CONTRACTS};
+use crate::manifest::{OutputPromise, ParamSpec, PluginManifest, Role, SelfTest};
 use crate::{Finding, Limits, ParamType};
 use ghtrader_core::{Column, Digest};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::{Component, Path};
 
 /// Tables of a manifest: name, is a list, required keys, other keys.
 const TABLES: [(&str, bool, &[&str], &[&str]); 5] = [
@@ -18,7 +20,7 @@ const TABLES: [(&str, bool, &[&str], &[&str]); 5] = [
     ("output", true, &["name", "unit"], &["ttl_s"]),
     ("param", true, &["name", "type", "default"], &["min", "max", "unit", "description"]),
     ("limits", false, &[], &["memory_mib", "live_call_cpu_ms", "block_call_cpu_ms", "output_mib"]),
-    ("self_test", false, &["fixture", "output_sha256"], &[]),
+    ("self_test", false, &["fixture"], &["output_sha256"]),
 ];
 
 /// Reads `plugin.toml`.
@@ -60,6 +62,7 @@ fn check_keys(value: &Value) -> Vec<Finding> {
         let remedy = nearest(last, known.iter().copied())
             .map_or_else(|| format!("known are {}", known.join(", ")), |n| format!("did you mean `{n}`?"));
         Finding::new("manifest_unknown_key", format!("the manifest has an unknown key `{key}`"), remedy)
+            .at(in_manifest(&key))
     };
     let top = value.as_object();
     for key in top.into_iter().flatten().map(|(k, _)| k) {
@@ -90,8 +93,13 @@ fn check_keys(value: &Value) -> Vec<Finding> {
     findings
 }
 
-fn missing(key: &str) -> Finding {
-    Finding::new("manifest_missing_key", format!("the manifest has no `{key}`"), "add it")
+/// A key's place.
+pub(crate) fn in_manifest(key: &str) -> String {
+    format!("plugin.toml: {key}")
+}
+
+pub(crate) fn missing(key: &str) -> Finding {
+    Finding::new("manifest_missing_key", format!("the manifest has no `{key}`"), "add it").at(in_manifest(key))
 }
 
 /// Numbers written without a point become what their type says, so that there is one canonical form.
@@ -130,6 +138,7 @@ pub(crate) fn unsupported_contract(version: &str) -> Finding {
         format!("contract version `{version}` is not one of {}", SUPPORTED_CONTRACTS.join(", ")),
         "build the plugin with an SDK of a supported contract",
     )
+    .at(in_manifest("plugin.contract"))
 }
 
 /// All that is wrong with what a manifest says; `bounds` are the host's limits.
@@ -146,28 +155,28 @@ pub(crate) fn check(manifest: &PluginManifest, bounds: &Limits) -> Vec<Finding> 
         ("output_mib", limits.output_mib, bounds.output_mib),
     ] {
         match asked {
-            Some(0) => findings.push(invalid(format!("limits.{key} = 0"), "give at least 1")),
-            Some(asked) if asked > bound => findings.push(Finding::new(
-                "limit_above_host",
-                format!("limits.{key} = {asked} is above the host's plugin.{key} = {bound}"),
-                "ask for less, or raise the host's setting",
-            )),
+            Some(0) => {
+                findings.push(invalid(&format!("limits.{key}"), format!("limits.{key} = 0"), "give at least 1"));
+            }
+            Some(asked) if asked > bound => findings.push(
+                Finding::new(
+                    "limit_above_host",
+                    format!("limits.{key} = {asked} is above the host's plugin.{key} = {bound}"),
+                    "ask for less, or raise the host's setting",
+                )
+                .at(in_manifest(&format!("limits.{key}"))),
+            ),
             _ => {}
         }
     }
-    if let Some(test) = &manifest.self_test
-        && test.output_sha256.parse::<Digest>().is_err()
-    {
-        findings.push(invalid(
-            format!("self_test.output_sha256 = `{}` is no digest", test.output_sha256),
-            "give 64 hex digits",
-        ));
+    if let Some(test) = &manifest.self_test {
+        check_self_test(test, &mut findings);
     }
     findings
 }
 
-fn invalid(what: String, remedy: &str) -> Finding {
-    Finding::new("manifest_invalid", what, remedy)
+fn invalid(key: &str, what: String, remedy: &str) -> Finding {
+    Finding::new("manifest_invalid", what, remedy).at(in_manifest(key))
 }
 
 fn check_about(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
@@ -178,19 +187,24 @@ fn check_about(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
         && about.name.len() <= 64;
     if !name_ok {
         findings.push(invalid(
+            "plugin.name",
             format!("plugin.name = `{}`", about.name),
             "use 1 to 64 lower-case letters, digits and hyphens, a letter first",
         ));
     }
     let parts: Vec<&str> = about.version.split('.').collect();
     if parts.len() != 3 || parts.iter().any(|p| p.parse::<u32>().map_or(true, |n| n.to_string() != *p)) {
-        findings.push(invalid(format!("plugin.version = `{}`", about.version), "write major.minor.patch"));
+        findings.push(invalid(
+            "plugin.version",
+            format!("plugin.version = `{}`", about.version),
+            "write major.minor.patch",
+        ));
     }
     if !SUPPORTED_CONTRACTS.contains(&about.contract.as_str()) {
         findings.push(unsupported_contract(&about.contract));
     }
     if about.inputs.is_empty() {
-        findings.push(invalid("plugin.inputs is empty".to_owned(), "name at least one column"));
+        findings.push(invalid("plugin.inputs", "plugin.inputs is empty".to_owned(), "name at least one column"));
     }
     findings.extend(duplicates("plugin.inputs", about.inputs.iter()));
     for name in about.inputs.iter().filter(|n| !is_known_input(about.role, n)) {
@@ -199,17 +213,23 @@ fn check_about(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
             None if about.role == Role::Strategy => "name a tick column, `feature/NAME` or `score/NAME`".to_owned(),
             None => "name a tick column; `data schema` lists them".to_owned(),
         };
-        findings.push(Finding::new(
-            "unknown_column",
-            format!("plugin.inputs names `{name}`, which is no column"),
-            remedy,
-        ));
+        findings.push(
+            Finding::new("unknown_column", format!("plugin.inputs names `{name}`, which is no column"), remedy)
+                .at(in_manifest("plugin.inputs")),
+        );
     }
     for variety in about.varieties.iter().filter(|v| v.is_empty() || !v.chars().all(|c| c.is_ascii_alphabetic())) {
-        findings.push(invalid(format!("plugin.varieties names `{variety}`"), "write product codes such as cu"));
+        findings.push(invalid(
+            "plugin.varieties",
+            format!("plugin.varieties names `{variety}`"),
+            "write product codes such as cu",
+        ));
     }
     let foreign = |key: &str, given: bool| {
-        given.then(|| invalid(format!("plugin.{key} is given for a {}", about.role), "leave it out"))
+        given.then(|| {
+            let place = format!("plugin.{key}");
+            invalid(&place, format!("plugin.{key} is given for a {}", about.role), "leave it out")
+        })
     };
     let is_label = about.role == Role::Label;
     findings.extend(foreign("warmup_rows", is_label && about.warmup_rows.is_some()));
@@ -220,16 +240,47 @@ fn check_about(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
     }
 }
 
+fn check_self_test(test: &SelfTest, findings: &mut Vec<Finding>) {
+    let beside = Path::new(&test.fixture);
+    let plain = beside.components().all(|part| matches!(part, Component::Normal(_)));
+    if !plain || beside.components().next().is_none() {
+        findings.push(invalid(
+            "self_test.fixture",
+            format!("self_test.fixture = `{}`", test.fixture),
+            "name a file beside plugin.toml, without `..` and no absolute path",
+        ));
+    }
+    if let Some(digest) = &test.output_sha256
+        && digest.parse::<Digest>().map_or(true, |d| d.to_string() != *digest)
+    {
+        findings.push(invalid(
+            "self_test.output_sha256",
+            format!("self_test.output_sha256 = `{digest}` is no digest"),
+            "give 64 lower-case hex digits, or leave it out: the packer fills it in",
+        ));
+    }
+}
+
 fn check_outputs(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
     let (role, outputs) = (manifest.plugin.role, &manifest.output);
     if role == Role::Strategy && !outputs.is_empty() {
-        findings.push(invalid("a strategy has [[output]]".to_owned(), "leave it out; strategies give orders"));
+        findings.push(invalid(
+            "output",
+            "a strategy has [[output]]".to_owned(),
+            "leave it out; strategies give orders",
+        ));
     }
     if role != Role::Strategy && outputs.is_empty() {
-        findings.push(invalid(format!("a {role} has no [[output]]"), "list every output column with its unit"));
+        findings.push(invalid(
+            "output",
+            format!("a {role} has no [[output]]"),
+            "list every output column with its unit",
+        ));
     }
     findings.extend(duplicates("output", outputs.iter().map(|o| &o.name)));
     for OutputPromise { name, unit, ttl_s } in outputs {
+        let place = format!("output.{name}");
+        let invalid = |what: String, remedy: &str| invalid(&place, what, remedy);
         let plain = |c: char| c.is_ascii_alphanumeric() || "_@.-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
             findings.push(invalid(format!("output name `{name}`"), "use 1 to 64 letters, digits and `_@.-`"));
@@ -246,6 +297,8 @@ fn check_outputs(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
 fn check_params(params: &[ParamSpec], findings: &mut Vec<Finding>) {
     findings.extend(duplicates("param", params.iter().map(|p| &p.name)));
     for p in params {
+        let place = format!("param.{}", p.name);
+        let invalid = |what: String, remedy: &str| invalid(&place, what, remedy);
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if !p.name.starts_with(|c: char| c.is_ascii_lowercase()) || !p.name.chars().all(plain) {
             findings.push(invalid(format!("param name `{}`", p.name), "use lower-case letters, digits and `_`"));
@@ -258,7 +311,9 @@ fn check_params(params: &[ParamSpec], findings: &mut Vec<Finding>) {
             }
         }
         // The same check as for a value that somebody gives.
-        findings.extend(p.check(&p.default).err().map(|f| Finding { what: format!("default of {}", f.what), ..f }));
+        findings.extend(p.check(&p.default).err().map(|f| {
+            Finding { what: format!("default of {}", f.what), ..f }.at(in_manifest(&format!("{place}.default")))
+        }));
     }
 }
 
@@ -266,6 +321,6 @@ fn duplicates<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Vec<Fi
     let mut seen = BTreeSet::new();
     names
         .filter(|n| !seen.insert(n.as_str()))
-        .map(|n| invalid(format!("{what} names `{n}` twice"), "name it once"))
+        .map(|n| invalid(what, format!("{what} names `{n}` twice"), "name it once"))
         .collect()
 }

@@ -13,6 +13,8 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 const MAX_PARTS: usize = 32;
 /// Elements of all tables of an instance.
 const MAX_TABLE_ELEMENTS: u64 = 1 << 20;
+/// Instructions of an instance that counts them, far more than its time limits let it execute.
+const METERED_FUEL: u64 = 1 << 40;
 /// Log lines that are kept for a fault's message.
 const TAIL_LINES: usize = 8;
 
@@ -228,6 +230,8 @@ impl<F> Sandbox<F> {
         store.limiter(|g| &mut g.growth);
         store.set_hostcall_fuel(usize::try_from(u64::from(limits.output_mib) << 20).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.expired()?));
+        // Only the engine that counts instructions takes fuel.
+        let _ = store.set_fuel(METERED_FUEL);
         arm(&mut store, &limits, CallKind::Block);
         let functions = instantiate(&mut store).map_err(|error| {
             let at = CallSite { plugin: Arc::clone(plugin), function: "instantiate", rows: 0..0 };
@@ -292,6 +296,14 @@ impl<F> Sandbox<F> {
     /// Counts rows that were handled.
     pub(crate) fn saw(&mut self, rows: u64) {
         self.rows_seen += rows;
+    }
+
+    /// Instructions executed so far, where the engine counts them and the instance lives.
+    pub(crate) fn instructions(&self) -> Option<u64> {
+        match &self.state {
+            State::Live(live) => live.0.get_fuel().ok().map(|left| METERED_FUEL - left),
+            State::Retired(_) => None,
+        }
     }
 
     /// Linear memory held; after the end that held last.

@@ -97,7 +97,7 @@ fn artefact() -> Result<Vec<u8>> {
         .with_context(|| format!("cannot read {}; build the guests with `cargo xtask plugins`", wasm.display()))?;
     let manifest = plugins.join("features/core-factors/plugin.toml");
     let manifest = std::fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-    pack(&module, &manifest).map_err(|f| all(&f))
+    pack(&module, &manifest, None).map_err(|f| all(&f))
 }
 
 fn all(findings: &[Finding]) -> anyhow::Error {

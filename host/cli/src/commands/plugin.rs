@@ -8,8 +8,10 @@ use ghtrader_core::{
     day_borders,
 };
 use ghtrader_market::{PlainTicks, read_plain};
-use ghtrader_pipeline::{compute_feature_columns, compute_label_columns, session_ranges};
-use ghtrader_plugin::{Boundary, Finding, HostConfig, Instrument, Limits, Params, Plugin, PluginHost, Reach, Role};
+use ghtrader_pipeline::{compute_feature_columns, compute_label_columns, fixture_of, session_ranges};
+use ghtrader_plugin::{
+    Boundary, Finding, Fixture, HostConfig, Instrument, Limits, Params, Plugin, PluginHost, PluginManifest, Reach, Role,
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -83,12 +85,25 @@ fn pack(context: &Context, module: &Path, manifest: &Path, out: &Path) -> Result
             "save it as UTF-8",
         )
     })?;
-    let artefact = ghtrader_plugin::pack(&read(module)?, &text).map_err(|f| Finding::into_problem(&f))?;
+    let fixture = fixture(context, manifest, &text)?;
+    let artefact =
+        ghtrader_plugin::pack(&read(module)?, &text, fixture.as_ref()).map_err(|f| Finding::into_problem(&f))?;
     publish(out, &artefact)?;
     let body = serde_json::json!({ "artefact": out, "digest": Digest::of(&artefact), "bytes": artefact.len() });
     emit(context.json, &body, |b| {
         format!("{}  {} bytes  {}", out.display(), b["bytes"], b["digest"].as_str().unwrap_or_default())
     })
+}
+
+/// The fixture that a manifest names, a file of tick columns beside it; a manifest that cannot be read is the packer's to refuse.
+fn fixture(context: &Context, manifest: &Path, text: &str) -> Result<Option<Fixture>, Problem> {
+    let Ok(PluginManifest { plugin: about, self_test: Some(test), .. }) = PluginManifest::from_toml(text) else {
+        return Ok(None);
+    };
+    let path = manifest.parent().unwrap_or(Path::new("")).join(test.fixture);
+    let ticks = read_plain(&path, &context.calendar)?;
+    let instrument = instrument(about.role, None, &ticks, &path)?;
+    Ok(Some(fixture_of(ticks, instrument, &context.calendar)))
 }
 
 fn check(context: &Context, artefact: &Path) -> Result<ExitCode, Problem> {

@@ -1,20 +1,16 @@
 //! Types and functions of the contract, as the engine's canonical ABI reads them. Field order and names are the contract's.
-#![expect(unsafe_code, reason = "a checked function is called with borrowed rows; see `GuestFn::call`")]
 
-use super::Code;
-use crate::manifest::Role;
+use crate::guest::{Refusal, signature};
 use crate::params::ParamValue;
-use crate::sandbox::Guarded;
-use crate::{AccountView, Boundary, Params};
-use std::marker::PhantomData;
-use wasmtime::Store;
-use wasmtime::component::{ComponentNamedList, ComponentType, Func, Instance, Lift, Lower, TypedFunc};
+use crate::sandbox::LogLevel;
+use crate::{AccountView, Answer, Boundary, OutputColumn, Params};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
 #[expect(dead_code, reason = "the engine makes the values, by their number")]
-pub(crate) enum Level {
+pub(super) enum Level {
     #[component(name = "debug")]
     Debug,
     #[component(name = "info")]
@@ -25,7 +21,7 @@ pub(crate) enum Level {
 
 #[derive(ComponentType, Lift, Debug)]
 #[component(variant)]
-pub(crate) enum PluginError {
+pub(super) enum PluginError {
     #[component(name = "invalid-input")]
     InvalidInput(String),
     #[component(name = "not-ready")]
@@ -36,7 +32,7 @@ pub(crate) enum PluginError {
 
 #[derive(ComponentType, Lower)]
 #[component(variant)]
-pub(crate) enum Value {
+pub(super) enum Value {
     #[component(name = "integer")]
     Integer(i64),
     #[component(name = "number")]
@@ -49,21 +45,21 @@ pub(crate) enum Value {
 
 #[derive(ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct Param {
+pub(super) struct Param {
     name: String,
     value: Value,
 }
 
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) unit: String,
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) unit: String,
 }
 
 #[derive(ComponentType, Lower)]
 #[component(record)]
-pub(crate) struct Instrument {
+pub(super) struct Instrument {
     symbol: String,
     #[component(name = "price-tick")]
     price_tick: f64,
@@ -73,7 +69,7 @@ pub(crate) struct Instrument {
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
-pub(crate) enum Border {
+pub(super) enum Border {
     #[component(name = "session")]
     Session,
     #[component(name = "trading-day")]
@@ -88,33 +84,33 @@ pub(crate) enum Border {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct FeatureDescription {
-    pub(crate) inputs: Vec<String>,
-    pub(crate) outputs: Vec<Column>,
+pub(super) struct FeatureDescription {
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<Column>,
     #[component(name = "warmup-rows")]
-    pub(crate) warmup_rows: u32,
+    pub(super) warmup_rows: u32,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct LabelDescription {
-    pub(crate) inputs: Vec<String>,
-    pub(crate) outputs: Vec<Column>,
+pub(super) struct LabelDescription {
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<Column>,
     #[component(name = "lookahead-rows")]
-    pub(crate) lookahead_rows: u32,
+    pub(super) lookahead_rows: u32,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct StrategyDescription {
-    pub(crate) inputs: Vec<String>,
+pub(super) struct StrategyDescription {
+    pub(super) inputs: Vec<String>,
     #[component(name = "warmup-rows")]
-    pub(crate) warmup_rows: u32,
+    pub(super) warmup_rows: u32,
 }
 
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
-pub(crate) struct Account {
+pub(super) struct Account {
     contract: u32,
     #[component(name = "long-lots")]
     long_lots: u32,
@@ -130,12 +126,12 @@ pub(crate) struct Account {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct Outcome {
-    pub(crate) at: u32,
-    pub(crate) actions: Vec<u64>,
+pub(super) struct Outcome {
+    pub(super) at: u32,
+    pub(super) actions: Vec<u64>,
 }
 
-pub(crate) fn params(params: &Params) -> Vec<Param> {
+pub(super) fn params(params: &Params) -> Vec<Param> {
     let value = |v: &ParamValue| match v {
         ParamValue::Flag(v) => Value::Flag(*v),
         ParamValue::Integer(v) => Value::Integer(*v),
@@ -176,63 +172,41 @@ impl From<&AccountView> for Account {
     }
 }
 
-/// The interface that a role exports, and its functions.
-pub(crate) fn exports(role: Role) -> (&'static str, &'static [&'static str]) {
-    match role {
-        Role::Feature => ("ghtrader:plugin/feature@0.1.0-next", &["init", "boundary", "compute"]),
-        Role::Label => ("ghtrader:plugin/label@0.1.0-next", &["init", "compute"]),
-        Role::Strategy => ("ghtrader:plugin/strategy@0.1.0-next", &["init", "load", "run"]),
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+        }
     }
 }
 
-/// Types of a guest function whose parameters may borrow.
-pub(crate) trait Signature {
-    type Params<'a>: ComponentNamedList + Lower;
-    type Return: ComponentNamedList + Lift + 'static;
+impl From<Column> for OutputColumn {
+    fn from(column: Column) -> Self {
+        Self { name: column.name, unit: column.unit }
+    }
+}
+
+impl From<PluginError> for Refusal {
+    fn from(error: PluginError) -> Self {
+        let (answer, message) = match error {
+            PluginError::InvalidInput(message) => (Answer::InvalidInput, message),
+            PluginError::NotReady(message) => (Answer::NotReady, message),
+            PluginError::Other(message) => (Answer::Other, message),
+        };
+        Self { answer, message }
+    }
 }
 
 /// A fallible result, as all functions but two have it.
-pub(crate) type Answered<T> = (Result<T, PluginError>,);
+type Fallible<T> = (Result<T, PluginError>,);
 
-macro_rules! signature {
-    ($name:ident, $params:ty, $return:ty) => {
-        pub(crate) struct $name;
-        impl Signature for $name {
-            type Params<'a> = $params;
-            type Return = $return;
-        }
-    };
-}
-
-signature!(FeatureInit, (Vec<Param>, Instrument), Answered<FeatureDescription>);
+signature!(FeatureInit, (Vec<Param>, Instrument), Fallible<FeatureDescription>);
 signature!(FeatureBoundary, (Border,), ());
-signature!(FeatureCompute, (&'a [u64],), Answered<Vec<f64>>);
-signature!(LabelInit, (Vec<Param>, Instrument), Answered<LabelDescription>);
-signature!(LabelCompute, (&'a [u64], u32), Answered<Vec<f64>>);
-signature!(StrategyInit, (Vec<Param>, Instrument), Answered<StrategyDescription>);
+signature!(FeatureCompute, (&'a [u64],), Fallible<Vec<f64>>);
+signature!(LabelInit, (Vec<Param>, Instrument), Fallible<LabelDescription>);
+signature!(LabelCompute, (&'a [u64], u32), Fallible<Vec<f64>>);
+signature!(StrategyInit, (Vec<Param>, Instrument), Fallible<StrategyDescription>);
 signature!(StrategyLoad, (&'a [u64],), ());
-signature!(StrategyRun, (u32, u32, Account, &'a [u64]), Answered<Outcome>);
-
-/// A fresh instance, for looking its functions up.
-pub(crate) struct Lookup<'a> {
-    pub(crate) code: &'a Code,
-    pub(crate) instance: Instance,
-}
-
-/// A guest function of a checked signature.
-pub(crate) struct GuestFn<S>(Func, PhantomData<fn() -> S>);
-
-impl<S: Signature> GuestFn<S> {
-    /// Looks a function up and checks its type.
-    pub(crate) fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>, name: &str) -> wasmtime::Result<Self> {
-        let index = lookup.code.function(name)?;
-        let typed = lookup.instance.get_typed_func::<S::Params<'static>, S::Return>(&mut *store, index)?;
-        Ok(Self(*typed.func(), PhantomData))
-    }
-
-    pub(crate) fn call(&self, store: &mut Store<Guarded>, params: S::Params<'_>) -> wasmtime::Result<S::Return> {
-        // SAFETY: `find` has checked the function against the same types with another lifetime, which is no part of a component type.
-        let typed = unsafe { TypedFunc::<S::Params<'_>, S::Return>::new_unchecked(self.0) };
-        typed.call(store, params)
-    }
-}
+signature!(StrategyRun, (u32, u32, Account, &'a [u64]), Fallible<Outcome>);

@@ -71,8 +71,8 @@ fn a_module_that_needs_wasi_is_not_packed() {
     let module = wat::parse_str(
         r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#,
     );
-    check_codes(pack(&module.unwrap(), MANIFEST), &["module_invalid"]);
-    check_codes(pack(b"no wasm", MANIFEST), &["not_a_module"]);
+    check_codes(pack(&module.unwrap(), MANIFEST, None), &["module_invalid"]);
+    check_codes(pack(b"no wasm", MANIFEST, None), &["not_a_module"]);
 }
 
 #[test]

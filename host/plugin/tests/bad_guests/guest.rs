@@ -104,7 +104,7 @@ impl Guest<'_> {
     }
 
     pub(crate) fn with_manifest(&self, manifest: &str) -> Result<Vec<u8>, Vec<Finding>> {
-        pack(&self.module(), manifest)
+        pack(&self.module(), manifest, None)
     }
 }
 

@@ -31,7 +31,7 @@ fn strategy(at: u32, words: u32) -> Box<dyn StrategyInstance> {
     (i32.store (i32.const 268) (i32.const {words}))
     (i32.const 256)))"#
     );
-    let artefact = pack(&embed(&text, "strategy-plugin"), MANIFEST).unwrap_or_else(|f| panic!("{f:#?}"));
+    let artefact = pack(&embed(&text, "strategy-plugin"), MANIFEST, None).unwrap_or_else(|f| panic!("{f:#?}"));
     let plugin = PluginHost::new(HostConfig::default()).unwrap().load(&artefact).unwrap_or_else(|f| panic!("{f:#?}"));
     let instrument = Instrument { symbol: "SHFE.cu2602".to_owned(), price_tick: 10.0, multiplier: 5.0 };
     plugin.strategy(&Params::new(), &instrument).unwrap()

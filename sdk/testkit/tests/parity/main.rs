@@ -20,7 +20,7 @@ fn component(folder: &str) -> Arc<Plugin> {
     let module = std::fs::read(&wasm)
         .unwrap_or_else(|e| panic!("cannot read {}: {e}; build the guests with `cargo xtask plugins`", wasm.display()));
     let manifest = std::fs::read_to_string(plugins.join(folder).join("plugin.toml")).unwrap();
-    let artefact = pack(&module, &manifest).unwrap_or_else(|f| panic!("{folder}: {f:#?}"));
+    let artefact = pack(&module, &manifest, None).unwrap_or_else(|f| panic!("{folder}: {f:#?}"));
     // Time limits are other tests' concern; this one also runs on busy machines.
     let limits = Limits { live_call_cpu_ms: 1000, wall_limit_ms: 60_000, ..Limits::default() };
     let host = PluginHost::new(HostConfig { limits, ..HostConfig::default() }).unwrap();

@@ -1,49 +1,37 @@
 //! Strategies.
 
-use super::wit::{self, GuestFn};
-use super::{Promise, answered, init, row_count, start};
+use super::{Promise, init, refused, row_count, start};
+use crate::contract::StrategyGuest;
 use crate::host::Plugin;
 use crate::manifest::Role;
 use crate::sandbox::{CallKind, Sandbox};
 use crate::{AccountView, Instrument, Params, PluginFault, StrategyDescription, StrategyInstance};
 use ghtrader_kernels::wire::WORDS;
 
-struct Functions {
-    init: GuestFn<wit::StrategyInit>,
-    load: GuestFn<wit::StrategyLoad>,
-    run: GuestFn<wit::StrategyRun>,
-}
-
 /// A strategy in a sandbox.
-pub(crate) struct WasmStrategy {
-    sandbox: Sandbox<Functions>,
+struct WasmStrategy<G> {
+    sandbox: Sandbox<G>,
     description: StrategyDescription,
     /// Rows of the block that is loaded.
     block_rows: usize,
 }
 
-impl WasmStrategy {
-    pub(crate) fn new(plugin: &Plugin, params: &Params, instrument: &Instrument) -> Result<Self, PluginFault> {
-        let mut sandbox = start(plugin, Role::Strategy, |store, lookup| {
-            Ok(Functions {
-                init: GuestFn::find(store, lookup, "init")?,
-                load: GuestFn::find(store, lookup, "load")?,
-                run: GuestFn::find(store, lookup, "run")?,
-            })
-        })?;
-        let said = init(&mut sandbox, params, instrument, |store, f, params, instrument| {
-            Ok(f.init.call(store, (params, instrument))?.0)
-        })?;
-        Promise::of(plugin, params)
-            .inputs(&said.inputs)
-            .at_most("warmup-rows", said.warmup_rows, plugin.manifest().plugin.warmup_rows)
-            .kept(&mut sandbox)?;
-        let description = StrategyDescription { inputs: said.inputs, warmup_rows: said.warmup_rows };
-        Ok(Self { sandbox, description, block_rows: 0 })
-    }
+/// A new instance of a strategy.
+pub(crate) fn start_strategy<G: StrategyGuest>(
+    plugin: &Plugin,
+    params: &Params,
+    instrument: &Instrument,
+) -> Result<Box<dyn StrategyInstance>, PluginFault> {
+    let mut sandbox = start(plugin, Role::Strategy, G::find)?;
+    let description = init(&mut sandbox, params, instrument, G::init)?;
+    Promise::of(plugin, params)
+        .inputs(&description.inputs)
+        .at_most("warmup-rows", description.warmup_rows, plugin.manifest().plugin.warmup_rows)
+        .kept(&mut sandbox)?;
+    Ok(Box::new(WasmStrategy { sandbox, description, block_rows: 0 }))
 }
 
-impl StrategyInstance for WasmStrategy {
+impl<G: StrategyGuest> StrategyInstance for WasmStrategy<G> {
     fn description(&self) -> &StrategyDescription {
         &self.description
     }
@@ -55,7 +43,7 @@ impl StrategyInstance for WasmStrategy {
         self.block_rows = 0;
         let seen = self.sandbox.rows_seen();
         let kind = CallKind::of_rows(count);
-        self.sandbox.call("load", kind, seen..seen + count as u64, |store, f| f.load.call(store, (rows,)))?;
+        self.sandbox.call("load", kind, seen..seen + count as u64, |store, guest| guest.load(store, rows))?;
         self.block_rows = count;
         Ok(())
     }
@@ -76,20 +64,24 @@ impl StrategyInstance for WasmStrategy {
             return Err(PluginFault::Misuse { at, what });
         }
         let kind = CallKind::of_rows(self.block_rows);
-        let (answer,) = self
+        let answer = self
             .sandbox
-            .call("run", kind, range.clone(), |store, f| f.run.call(store, (first, until, account.into(), events)))?;
-        let outcome = answer.map_err(|e| answered(self.sandbox.at("run", range.clone()), e))?;
-        let (at, words) = (outcome.at, outcome.actions.len());
+            .call("run", kind, range.clone(), |store, guest| guest.run(store, (first, until), account, events))?;
+        let (at, sent) = answer.map_err(|e| refused(self.sandbox.at("run", range.clone()), e))?;
+        let words = sent.len();
         if at < first || at > until || words % WORDS != 0 || (at == until && first != until && words != 0) {
             let what = format!("at = {at} with {words} action words for rows {first}..{until}");
             return Err(self.sandbox.broke_contract("run", range, what));
         }
-        actions.extend_from_slice(&outcome.actions);
+        actions.extend_from_slice(&sent);
         Ok(at)
     }
 
     fn memory_bytes(&self) -> Option<u64> {
         Some(self.sandbox.memory_bytes())
+    }
+
+    fn instructions(&self) -> Option<u64> {
+        self.sandbox.instructions()
     }
 }

@@ -67,6 +67,12 @@ pub(crate) enum Command {
     /// The whole way from ticks to a report, in one folder
     #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
     Demo(Demo),
+    /// The control API over HTTP, until SIGINT or SIGTERM
+    #[command(after_help = "Example: ghtrader serve --port 0 --json")]
+    Serve(Serve),
+    /// Who has access to the control API
+    #[command(subcommand)]
+    Token(Token),
     /// Settings as they hold, and where they come from
     #[command(subcommand)]
     Config(Config),
@@ -391,6 +397,45 @@ pub(crate) struct Demo {
     /// Strength of the synthetic market's planted signal, 0 = none
     #[arg(long, default_value_t = 1.0)]
     pub(crate) signal: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; the setting server.host if absent
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Port, 0 = any free one; the setting server.port if absent
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// Prints the description of the API and ends
+    #[arg(long)]
+    pub(crate) print_openapi: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Makes a token; its secret is shown once
+    #[command(after_help = "Example: ghtrader token create --role operator --name desk")]
+    Create {
+        /// viewer, operator, trader or admin
+        #[arg(long)]
+        role: ghtrader_control::Role,
+        /// Who or what uses it
+        #[arg(long)]
+        name: String,
+        /// Life in days, at most 3650
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+    /// All tokens without their secrets
+    #[command(after_help = "Example: ghtrader token list --json")]
+    List,
+    /// Makes a token void
+    #[command(after_help = "Example: ghtrader token revoke desk")]
+    Revoke {
+        /// Id or name
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod context;
 mod lineup;
+mod log;
 mod output;
 mod page;
 mod progress;

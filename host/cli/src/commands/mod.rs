@@ -9,6 +9,8 @@ mod doctor;
 mod init;
 pub(crate) mod main_contract;
 pub(crate) mod plugin;
+mod serve;
+mod token;
 mod train;
 
 use crate::args::{Cli, Command};
@@ -45,6 +47,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Train(command) => train::run(&context, command),
         Command::Backtest(command) => backtest::run(&context, command),
         Command::Demo(command) => demo::run(&context, command),
+        Command::Serve(flags) => serve::run(&context, &flags),
+        Command::Token(command) => token::run(&context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Init { .. } | Command::Completions { .. } | Command::Doctor => Ok(ExitCode::SUCCESS),
     };

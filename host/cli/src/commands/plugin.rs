@@ -47,8 +47,13 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 
 /// A plugin host with the limits of the settings; compiled code is kept under the data folder.
 pub(crate) fn host(context: &Context) -> Result<PluginHost, Problem> {
+    PluginHost::new(host_config(context)).map_err(|f| Finding::into_problem(&[f]))
+}
+
+/// The limits of the settings.
+pub(crate) fn host_config(context: &Context) -> HostConfig {
     let whole = |key: &str| context.settings.integer(key);
-    let config = HostConfig {
+    HostConfig {
         compile_cache: Some(context.dir("data_dir").join("cache").join("compiled")),
         limits: Limits {
             memory_mib: whole("plugin.memory_mib") as u32,
@@ -60,8 +65,7 @@ pub(crate) fn host(context: &Context) -> Result<PluginHost, Problem> {
         log_lines_per_s: whole("plugin.log_lines_per_s") as u32,
         log_line_bytes: whole("plugin.log_line_bytes") as usize,
         ..HostConfig::default()
-    };
-    PluginHost::new(config).map_err(|f| Finding::into_problem(&[f]))
+    }
 }
 
 /// Loads an artefact; all findings make one problem.

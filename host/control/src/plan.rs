@@ -2,10 +2,10 @@
 
 use crate::app::App;
 use crate::refusal::Refusal;
+use crate::wire::LineupBody;
 use ghtrader_core::{Digest, ErrorClass, Problem};
 use ghtrader_plugin::Registry;
 use ghtrader_trading::protocol::{Plan, VarietyView};
-use crate::wire::LineupBody;
 use std::path::{Path, PathBuf};
 
 /// Works out what a lineup would change.

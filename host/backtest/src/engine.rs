@@ -646,7 +646,7 @@ impl Engine {
         let tick = day.instrument.price_tick;
         match &self.contract {
             None => {
-                self.desk = Desk::new(self.settings.limits, tick);
+                self.desk.first_contract(tick);
                 self.ledger.begin_day(day.contract, day.instrument, day.trading_day)?;
             }
             Some(contract) if contract == day.contract => {

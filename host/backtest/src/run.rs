@@ -43,6 +43,21 @@ pub struct DayData {
 }
 
 impl DayData {
+    /// The day's rows as the exchange reads them.
+    ///
+    /// # Errors
+    /// Rows that the exchange cannot work with.
+    pub fn prepare(&self) -> Result<PreparedDay, BacktestError> {
+        let spec = PrepareSpec {
+            price_tick: self.instrument.price_tick,
+            multiplier: self.instrument.multiplier,
+            double_sided: self.double_sided,
+            windows: self.windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
+            auction_starts_ns: self.auction_starts_ns.clone(),
+        };
+        Ok(PreparedDay::prepare(&self.ticks.view(), &spec)?)
+    }
+
     /// The day as an engine reads it; `prepared` is of the same rows.
     pub fn as_day<'a>(&'a self, prepared: &'a PreparedDay) -> Day<'a> {
         Day {
@@ -172,7 +187,7 @@ pub fn run(
             what: spec.data.clone(),
         });
     }
-    let prepared: Vec<PreparedDay> = days.par_iter().map(prepare).collect::<Result<_, _>>()?;
+    let prepared: Vec<PreparedDay> = days.par_iter().map(DayData::prepare).collect::<Result<_, _>>()?;
     let tables = Ledger::new(spec, variety)?;
     let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
         let instance = make_strategy()?;
@@ -220,17 +235,6 @@ pub fn run(
         fees_confirmed: tables.confirmed(),
         contracts,
     })
-}
-
-fn prepare(day: &DayData) -> Result<PreparedDay, BacktestError> {
-    let spec = PrepareSpec {
-        price_tick: day.instrument.price_tick,
-        multiplier: day.instrument.multiplier,
-        double_sided: day.double_sided,
-        windows: day.windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
-        auction_starts_ns: day.auction_starts_ns.clone(),
-    };
-    Ok(PreparedDay::prepare(&day.ticks.view(), &spec)?)
 }
 
 /// Contracts in the order they were main, each with its multiplier.

@@ -5,7 +5,7 @@
 //! the disk when [`Audit::append`] returns. A line that a crash cut short was never acknowledged: the next writer drops it.
 
 use crate::{lock, publish::sync_folder};
-use ghtrader_core::Digest;
+use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -103,6 +103,29 @@ pub enum AuditError {
         /// What is wrong.
         what: String,
     },
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        let what = error.to_string();
+        match &error {
+            AuditError::Io { source, .. } if crate::is_full(source) => {
+                Self::new("disk_full", ErrorClass::Limit, what, "free some space and ask again")
+            }
+            AuditError::Io { .. } => Self::new(
+                "audit_unwritable",
+                ErrorClass::Unavailable,
+                what,
+                "make the folder of runs writable and ask again",
+            ),
+            AuditError::Broken { .. } => Self::new(
+                "audit_broken",
+                ErrorClass::Conflict,
+                what,
+                "keep the files as they are and find out who changed them",
+            ),
+        }
+    }
 }
 
 /// A chain that holds.

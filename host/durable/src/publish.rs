@@ -75,7 +75,10 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes a folder and those above it, each with its name synced, so that no file is lost with its folder.
-fn make_folder(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// The operating system's.
+pub fn make_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -87,8 +90,11 @@ fn make_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// A rename or a new name has to survive a crash of the machine too.
-pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+/// Lets the names in a folder survive a crash of the machine, also those that a writer gave who was killed before it did.
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)?.sync_all()
 }
 
@@ -109,6 +115,18 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert_eq!(std::fs::read_dir(dir.path().join("a")).unwrap().count(), 0, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_folder_is_made_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            make_folder(&dir.path().join("a/b/c")).unwrap();
+        }
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(make_folder(&dir.path().join("file")).is_err());
+        assert!(publish(&dir.path().join("file/x"), b"1").is_err());
+        assert!(dir.path().join("a/b/c").is_dir() && dir.path().join("file").is_file());
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The host's limits, lowered to what a manifest asks for.
-    pub(crate) fn lowered_to(self, asked: &LimitRequest) -> Self {
+    pub fn lowered_to(self, asked: &LimitRequest) -> Self {
         let low = |host: u32, asked: Option<u32>| asked.map_or(host, |a| a.min(host));
         Self {
             memory_mib: low(self.memory_mib, asked.memory_mib),

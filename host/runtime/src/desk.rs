@@ -177,6 +177,11 @@ impl Desk {
         self.working.drain(..).map(|w| w.id).collect()
     }
 
+    /// Names the price tick of the first contract, which a desk may be made without.
+    pub fn first_contract(&mut self, price_tick_cny: f64) {
+        self.price_tick_cny = price_tick_cny;
+    }
+
     /// Starts the next contract at a roll; its price tick may differ.
     pub fn next_contract(&mut self, price_tick_cny: f64) -> u32 {
         self.contract += 1;

@@ -1,9 +1,10 @@
 //! Where things lie, and how a small file proves that it is whole.
 
-use super::RegistryError;
+use super::{Record, RegistryError};
 use crate::Role;
 use ghtrader_core::Digest;
 use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,15 @@ impl Files {
     pub(super) fn lock(&self) -> Result<ghtrader_durable::Lock, RegistryError> {
         let path = self.root.join("lock");
         ghtrader_durable::lock(&path).map_err(RegistryError::write(&path))
+    }
+
+    /// Makes sure of the names that lead to an artefact: a writer who was killed may have given them and not have synced them.
+    pub(super) fn settle(&self, record: &Record) -> Result<(), RegistryError> {
+        let version = self.version(record.role, &record.name, &record.version);
+        let files = [self.blob(&record.digest), self.record(&record.digest), version];
+        let folders: BTreeSet<&Path> =
+            files.iter().flat_map(|f| f.ancestors().skip(1).take_while(|a| a.starts_with(&self.root))).collect();
+        folders.into_iter().try_for_each(|f| ghtrader_durable::sync_folder(f).map_err(RegistryError::write(f)))
     }
 
     /// Names of all plugins of a role that have a version, in order.

@@ -1,6 +1,7 @@
 //! Clean-up in two steps: a plan to look at, and its execution if it still holds.
 
 use super::files::{entries, stems};
+use super::record::ROLES;
 use super::{ArtefactState, Registry, RegistryError};
 use ghtrader_core::{Digest, DigestBuilder};
 use serde::Serialize;
@@ -69,7 +70,7 @@ impl Registry {
     /// `keep` are digests that somebody still needs although they were removed.
     ///
     /// # Errors
-    /// `record_damaged` for a damaged version: what it named could not be told from what nobody needs.
+    /// `record_damaged` for a damaged version or tag: what it named could not be told from what nobody needs.
     pub fn gc_plan(&self, keep: &BTreeSet<Digest>) -> Result<GcPlan, RegistryError> {
         // No writer is at work under the lock, so a temporary file is nobody's.
         let _lock = self.inner.files.lock()?;
@@ -142,6 +143,12 @@ impl Registry {
             let is_removed = matches!(self.stored(&digest), Ok(Some(r)) if r.state == ArtefactState::Removed);
             let set = if is_removed && !keep.contains(&digest) { &mut removed } else { &mut needed };
             set.insert(digest);
+        }
+        // Also where the version is lost: what a tag names can be brought back as long as its bytes are there.
+        for role in ROLES {
+            for name in entries(&self.inner.files.root.join("tags").join(role.as_str()))? {
+                needed.extend(self.tags(role, &name)?.iter().map(|t| t.digest));
+            }
         }
         Ok((needed, removed))
     }

@@ -22,7 +22,7 @@ pub use tags::{TagHistory, TagMove};
 use crate::{Admission, Check, CostCard, Finding, Fixture, Plugin, PluginHost, Role};
 use files::Files;
 use ghtrader_core::Digest;
-use ghtrader_durable::{Once, publish, publish_once};
+use ghtrader_durable::{Once, make_folder, publish, publish_once};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -104,7 +104,7 @@ impl Registry {
     /// `registry_unwritable` for a folder that is not there and cannot be made.
     pub fn open(config: RegistryConfig, host: PluginHost) -> Result<Self, RegistryError> {
         let RegistryConfig { root, signature, trusted_keys } = config;
-        std::fs::create_dir_all(&root).map_err(RegistryError::write(&root))?;
+        make_folder(&root).map_err(RegistryError::write(&root))?;
         let files = Files { root };
         let loaded = Mutex::default();
         Ok(Self { inner: Arc::new(Inner { files, policy: signature, trusted: trusted_keys, host, loaded }) })
@@ -184,6 +184,7 @@ impl Registry {
         };
         self.store_blob(digest, bytes)?;
         self.store_signature(digest, signature)?;
+        self.inner.files.settle(&record)?;
         Ok(Some(Pushed::new(record, PushOutcome::Same, warnings.to_vec())))
     }
 
@@ -222,6 +223,7 @@ impl Registry {
                 return Err(taken(have.unwrap_or(digest)));
             }
         }
+        self.inner.files.settle(&record)?;
         let outcome = if had && !removed { PushOutcome::Same } else { PushOutcome::New };
         Ok(Pushed::new(record, outcome, warnings))
     }
@@ -359,8 +361,8 @@ impl Registry {
     ) -> Result<(SignatureState, Option<PublicKey>), RegistryError> {
         let folder = self.inner.files.signatures(digest);
         let mut best = (SignatureState::Missing, None);
-        for name in files::entries(&folder)? {
-            let text = std::fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        for name in files::stems(&folder, "sig")? {
+            let text = std::fs::read_to_string(folder.join(format!("{name}.sig"))).unwrap_or_default();
             best = best.max(text.parse().map_or((SignatureState::Invalid, None), |s| self.worth(digest, &s)));
         }
         Ok(given.map_or(best, |s| best.max(self.worth(digest, s))))

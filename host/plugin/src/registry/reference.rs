@@ -139,15 +139,21 @@ impl Registry {
 
     /// The one role in which there is a plugin of that name.
     fn role_of(&self, reference: &str, role: Option<Role>, name: &str) -> Result<Role, RegistryError> {
-        let mut known = Vec::new();
-        for role in ROLES.into_iter().filter(|r| role.is_none_or(|due| due == *r)) {
-            known.extend(self.inner.files.names(role)?.into_iter().map(|n| (role, n)));
+        let due = ROLES.into_iter().filter(|r| role.is_none_or(|due| due == *r));
+        let mut roles = Vec::new();
+        for role in due.clone() {
+            if !self.inner.files.versions_of(role, name)?.is_empty() {
+                roles.push(role);
+            }
         }
-        let roles: Vec<Role> = known.iter().filter(|(_, n)| n == name).map(|(r, _)| *r).collect();
         match roles.as_slice() {
             [role] => Ok(*role),
             [] => {
-                let near = nearest(name, known.iter().map(|(_, n)| n.as_str())).map(str::to_owned);
+                let mut known = Vec::new();
+                for role in due {
+                    known.extend(self.inner.files.names(role)?);
+                }
+                let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
                 let name = role.map_or(name.to_owned(), |r| format!("{r}/{name}"));
                 Err(RegistryError::UnknownPlugin { name, near, removed: false })
             }

@@ -1,8 +1,8 @@
 //! Clean-up: planned, looked at, done.
 
-use crate::guests::{Place, artefact, check, check_usable, echo};
+use crate::guests::{NOW_NS, Place, artefact, check, check_usable, echo};
 use ghtrader_core::{Digest, ErrorClass};
-use ghtrader_plugin::{ArtefactState, Filter, GcReason};
+use ghtrader_plugin::{ArtefactState, Filter, GcReason, Role};
 use std::collections::BTreeSet;
 
 fn keep(digests: &[Digest]) -> BTreeSet<Digest> {
@@ -77,6 +77,13 @@ fn quarantine_goes_and_a_lost_record_does_not_take_its_artefact_along() {
     assert_eq!(plan.items.len(), 1, "{plan:?}");
     place.registry.gc_apply(&plan.plan_hash, &keep(&[])).unwrap();
     assert!(place.blob(&digest).exists());
+
+    place.push(&echo());
+    place.registry.set_tag(Role::Feature, "echo", "champion", &digest, None, "ann", "", NOW_NS).unwrap();
+    std::fs::remove_file(place.version("echo", "0.1.0")).unwrap();
+    assert_eq!(reasons(&place, &[]), [], "a tag names it");
+    place.push(&echo());
+    check_usable(&place.again(), "echo:champion", &echo());
 
     std::fs::write(place.version("echo", "0.1.0"), "damaged").unwrap();
     let error = place.registry.gc_plan(&keep(&[])).unwrap_err();

@@ -101,6 +101,8 @@ fn records_say_what_was_pushed_and_are_listed_in_order() {
     assert_eq!((record.pushed_by.as_str(), record.pushed_at_ns), ("ann", NOW_NS));
     assert_eq!((record.bytes, record.state), (bytes.len() as u64, ArtefactState::Admitted));
     assert_eq!(record.manifest["plugin"]["name"], "zeta");
+    assert!(!record.checks.is_empty() && record.checks.iter().all(|c| c.passed), "{:?}", record.checks);
+    assert!(record.cost.is_some_and(|c| c.instructions_per_row > 0.0));
 }
 
 #[test]

@@ -106,5 +106,5 @@ fn label() -> Vec<u8> {
     (global.set $next (i32.const 4096))
     (i32.const 256)))"#;
     let manifest = crate::guest::MANIFEST.replace("\"feature\"", "\"label\"").replace("warmup_rows", "lookahead_rows");
-    ghtrader_plugin::pack(&embed(text, "label-plugin"), &manifest).unwrap_or_else(|f| panic!("{f:#?}"))
+    ghtrader_plugin::pack(&embed(text, "label-plugin"), &manifest, None).unwrap_or_else(|f| panic!("{f:#?}"))
 }

@@ -117,7 +117,12 @@ fn keys_and_signatures_read_back_from_their_texts() {
     let (pair, digest) = (key(7), Digest::of(b"x"));
     let signature = pair.sign(&digest);
     assert!(signature.verify(&digest) && !signature.verify(&Digest::of(b"y")));
-    assert_eq!(signature.to_string().parse::<Signature>().unwrap(), signature);
+    // The text that is stored: what was signed once must hold in every later version of this program.
+    let golden = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c:\
+                  c20fa5dc385ed500b714f6c6a5e03e73056ec12c74ed0d4ac75b36d7d8f9219d\
+                  87ebad10127b1bcc8e72d3b798550059a099b087e8725498456d0b613e435d08";
+    assert_eq!(signature.to_string(), golden);
+    assert_eq!(golden.parse::<Signature>().unwrap(), signature);
     assert_eq!(format!(" {}\n", pair.public()).parse::<PublicKey>().unwrap(), pair.public());
     let (a, b) = (pair.public().to_string(), key(8).public().to_string());
     let passed_off: Signature = signature.to_string().replace(&a, &b).parse().unwrap();

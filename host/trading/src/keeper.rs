@@ -1,0 +1,748 @@
+//! The keeper of a variety: takes requests, works out what follows, tells the variety's thread, and writes down what has
+//! happened before anybody is told that it has.
+
+mod operations;
+mod views;
+
+use crate::mail::{Command, Mailer, Prepared, Report, Snapshot};
+use crate::maker::LineupMaker;
+use crate::plan::plan_hash;
+use crate::prepare::{History, Order};
+use crate::protocol::{
+    Actor, Call, Change, Deploy, Failure, LineupRecord, Mode, OrderPolicy, OrderView, Reply, ResolvedLineup,
+};
+use crate::records::{Records, Stored};
+use crate::service::{Broadcast, Settings};
+use ghtrader_core::{Digest, ErrorClass, Problem};
+use ghtrader_durable::{Audit, AuditEntry, Outcome};
+use ghtrader_runtime::lifecycle::{
+    At, Effect, Event, Kind, LineupId, Orders, Policy, Refusal, Run, Seat, Stage, State, Swap,
+};
+use operations::Operations;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+/// Time after which the ring of reports is looked at again.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Longest wait for the news of a swap that is happening at this very moment.
+const SWAP_NEWS: Duration = Duration::from_secs(2);
+/// Orders kept for readers.
+const KEPT_ORDERS: usize = 10_000;
+
+/// What reaches a keeper.
+pub(crate) enum Message {
+    /// A request, and where its answer goes.
+    Call(Call, Sender<Reply>),
+    /// A lineup is made, or not.
+    Made(For, Box<Result<Prepared, Problem>>),
+    /// The service ends.
+    Stop,
+}
+
+/// What a lineup is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    /// An operation.
+    Operation(u64),
+    /// The active seat, after a fault.
+    Rebuild(u64),
+}
+
+/// Which instance sits where.
+#[derive(Debug, Default)]
+struct Tokens {
+    last: u64,
+    active: u64,
+    standby: Option<u64>,
+    shadow: Option<u64>,
+}
+
+pub(crate) struct Keeper {
+    account: String,
+    variety: String,
+    settings: Settings,
+    policy: Policy,
+    state: State,
+    operations: Operations,
+    records: Records,
+    history: Vec<LineupRecord>,
+    lineups: BTreeMap<LineupId, ResolvedLineup>,
+    tokens: Tokens,
+    mailer: Mailer,
+    ring: rtrb::Consumer<Report>,
+    inbox: Receiver<Message>,
+    outbox: Sender<Message>,
+    maker: Arc<dyn LineupMaker>,
+    days: History,
+    made: BTreeMap<u64, Box<Prepared>>,
+    abandon: BTreeMap<u64, Arc<AtomicBool>>,
+    rebuild: Option<(u64, Arc<AtomicBool>)>,
+    armed: u64,
+    last_armed: u64,
+    snapshot: Snapshot,
+    snapshot_at: Option<Instant>,
+    orders: VecDeque<OrderView>,
+    journal: Option<std::fs::File>,
+    audit: Audit,
+    broadcast: Broadcast,
+    ended: bool,
+    stopping: bool,
+}
+
+/// A keeper's parts, made by the service.
+pub(crate) struct Parts {
+    pub(crate) account: String,
+    pub(crate) variety: String,
+    pub(crate) settings: Settings,
+    pub(crate) records: Records,
+    pub(crate) stored: Stored,
+    pub(crate) lineup: ResolvedLineup,
+    pub(crate) token: u64,
+    pub(crate) mailer: Mailer,
+    pub(crate) ring: rtrb::Consumer<Report>,
+    pub(crate) inbox: Receiver<Message>,
+    pub(crate) outbox: Sender<Message>,
+    pub(crate) maker: Arc<dyn LineupMaker>,
+    pub(crate) audit: Audit,
+    pub(crate) broadcast: Broadcast,
+}
+
+impl Keeper {
+    /// A keeper that begins where the last one ended; operations that were under way then are failed by name.
+    pub(crate) fn new(parts: Parts) -> Result<Self, Problem> {
+        let Parts { account, variety, settings, records, stored, lineup, token, .. } = parts;
+        let mut state = State::new(stored.generation, stored.active);
+        if stored.halted {
+            state.run = Run::Halted;
+        }
+        let policy = Policy {
+            prove_ticks: settings.prove_ticks,
+            backoff_ns: settings.restart_backoff_ms.saturating_mul(1_000_000),
+            rebuilds: settings.restart_max,
+            window_ns: settings.restart_window_s.saturating_mul(1_000_000_000),
+            on_halt: settings.on_halt.into(),
+        };
+        let operations = Operations::open(&account, &variety, &records)?;
+        let journal_path = records.dir().join("orders.jsonl");
+        let journal = std::fs::File::options().create(true).append(true).open(&journal_path);
+        let journal = journal.map_err(|e| crate::records::unwritable(&journal_path, &e))?;
+        let mut keeper = Self {
+            account,
+            variety,
+            settings,
+            policy,
+            state,
+            operations,
+            records,
+            history: stored.history,
+            lineups: BTreeMap::from([(lineup.id(), lineup)]),
+            tokens: Tokens { last: token, active: token, ..Tokens::default() },
+            mailer: parts.mailer,
+            ring: parts.ring,
+            inbox: parts.inbox,
+            outbox: parts.outbox,
+            maker: parts.maker,
+            days: History::default(),
+            made: BTreeMap::new(),
+            abandon: BTreeMap::new(),
+            rebuild: None,
+            armed: 0,
+            last_armed: 0,
+            snapshot: Snapshot::default(),
+            snapshot_at: None,
+            orders: VecDeque::new(),
+            journal: Some(journal),
+            audit: parts.audit,
+            broadcast: parts.broadcast,
+            ended: false,
+            stopping: false,
+        };
+        keeper.fail_unfinished()?;
+        Ok(keeper)
+    }
+
+    /// Keeps until the service ends.
+    pub(crate) fn run(mut self) {
+        while !self.stopping {
+            match self.inbox.recv_timeout(LOOK_EVERY) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            while let Ok(message) = self.inbox.try_recv() {
+                self.take(message);
+            }
+            self.hear_all();
+        }
+        self.mailer.send(Command::Stop);
+        // What the thread still has to say, its last orders among it, is written down.
+        let patience = Instant::now();
+        while !self.ended && patience.elapsed() < SWAP_NEWS {
+            self.hear_all();
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Call(call, answer) => {
+                // Decisions are made on what has happened, not on what was last heard.
+                self.hear_all();
+                let reply = match self.answer(call) {
+                    Ok(value) => Reply::Ok(value),
+                    Err(failure) => Reply::Error(failure),
+                };
+                // Whoever asked may have left; what was begun goes on.
+                let _ = answer.send(reply);
+            }
+            Message::Made(For::Operation(id), result) => self.made(id, *result),
+            Message::Made(For::Rebuild(token), result) => self.rebuilt(token, *result),
+            Message::Stop => self.stopping = true,
+        }
+    }
+
+    fn deploy(&mut self, deploy: Deploy) -> Result<serde_json::Value, Failure> {
+        let Deploy { plan, mode, activate_at, order_policy, acknowledge, generation, actor } = deploy;
+        let kind = if mode == Mode::Shadow { Kind::Shadow } else { Kind::Swap };
+        let swap = self.swap_of(activate_at, order_policy);
+        let lineup = plan.resolved.id();
+        let request = Request { kind, actor, plan_hash: Some(plan.plan_hash), lineup: Some(lineup) };
+        let checked = self.check_plan(&plan, kind, &acknowledge).and_then(|()| self.check_seq(swap.at));
+        if let Err(failure) = checked {
+            return Err(self.refused(&request, failure));
+        }
+        let kept = self.records.keep_lineup(&plan.resolved);
+        if let Err(problem) = kept {
+            return Err(self.refused(&request, problem.into()));
+        }
+        self.lineups.insert(lineup, plan.resolved);
+        let shadow_only = mode == Mode::Shadow;
+        self.begin(request, |id| Event::Deploy { id, lineup, shadow_only, swap, generation })
+    }
+
+    fn check_plan(&self, plan: &crate::protocol::Plan, kind: Kind, acknowledged: &[String]) -> Result<(), Failure> {
+        let conflict = |code, what: String, remedy: &str| Problem::new(code, ErrorClass::Conflict, what, remedy).into();
+        if plan_hash(plan) != plan.plan_hash || plan.lineup_id != plan.resolved.id() {
+            return Err(conflict(
+                "plan_damaged",
+                "the plan is not the one that its hash names".to_owned(),
+                "plan again",
+            ));
+        }
+        if plan.variety != self.variety || plan.account != self.account {
+            let what =
+                format!("the plan is for {}/{}, not for {}/{}", plan.account, plan.variety, self.account, self.variety);
+            return Err(Problem::new("variety_mismatch", ErrorClass::User, what, "plan for this variety").into());
+        }
+        if plan.base_generation != self.state.generation || plan.base_lineup != Some(self.state.active) {
+            let what = format!(
+                "the plan was made against generation {}, the present one is {}",
+                plan.base_generation, self.state.generation
+            );
+            let mut failure: Failure = conflict("plan_stale", what, "plan again and look at what it says now");
+            failure.generation = Some(self.state.generation);
+            return Err(failure);
+        }
+        if let Some(short) = plan.capacity.iter().find(|c| !c.fits) {
+            let what = format!("the lineup needs {} = {}, there is {}", short.name, short.wanted, short.bound);
+            return Err(
+                Problem::new("capacity_exceeded", ErrorClass::Limit, what, "lower its limits, or make room").into()
+            );
+        }
+        let unknown: Vec<&str> =
+            plan.breaking.iter().map(String::as_str).filter(|b| !acknowledged.iter().any(|a| a == b)).collect();
+        if kind == Kind::Swap && !unknown.is_empty() {
+            let what = format!("the change is breaking: {}", unknown.join(", "));
+            return Err(conflict("breaking_needs_acknowledge", what, "name each in `acknowledge` if it is meant"));
+        }
+        Ok(())
+    }
+
+    fn check_seq(&self, at: At) -> Result<(), Failure> {
+        let now = self.mailer.signal.seq();
+        match at {
+            At::Seq(seq) if seq <= now => {
+                let what = format!("tick {seq} has gone by, the present one is {now}");
+                Err(Problem::new("seq_passed", ErrorClass::Conflict, what, "name a later tick, or next_tick").into())
+            }
+            _ if self.ended => {
+                let what = format!("{} has no more ticks", self.variety);
+                Err(Problem::new("source_ended", ErrorClass::Conflict, what, "start the account's service again")
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&mut self, kind: Kind, change: Change) -> Result<serde_json::Value, Failure> {
+        let Change { generation, order_policy, activate_at, actor, .. } = change;
+        let swap = self.swap_of(activate_at, order_policy);
+        let request = Request { kind, actor, plan_hash: None, lineup: None };
+        if kind != Kind::Halt
+            && let Err(failure) = self.check_seq(swap.at)
+        {
+            return Err(self.refused(&request, failure));
+        }
+        let Some(generation) = generation.or((kind == Kind::Halt).then_some(self.state.generation)) else {
+            let what = "the request names no generation";
+            let problem = Problem::new("precondition_required", ErrorClass::User, what, "name the one that you saw");
+            return Err(self.refused(&request, problem.into()));
+        };
+        let gate_open = kind == Kind::Promote && self.shadow_report().is_some_and(|r| r.gate_open);
+        let on_halt = order_policy.unwrap_or(self.settings.on_halt).into();
+        self.begin(request, |id| match kind {
+            Kind::Promote => Event::Promote { id, swap, generation, gate_open },
+            Kind::Rollback => Event::Rollback { id, swap, generation },
+            Kind::Resume => Event::Resume { id, generation },
+            Kind::Halt | Kind::Shadow | Kind::Swap => Event::Halt { id, orders: on_halt },
+        })
+    }
+
+    fn swap_of(&self, at: crate::protocol::ActivateAt, orders: Option<OrderPolicy>) -> Swap {
+        let at = match at {
+            crate::protocol::ActivateAt::NextTick => At::NextTick,
+            crate::protocol::ActivateAt::SessionOpen => At::SessionOpen,
+            crate::protocol::ActivateAt::Seq(seq) => At::Seq(seq),
+        };
+        Swap { at, orders: orders.unwrap_or(self.settings.order_policy).into() }
+    }
+
+    /// Takes a request on, or refuses it with nothing changed. It is on the disk and in the audit before it is acknowledged.
+    fn begin(&mut self, request: Request, event: impl Fn(u64) -> Event) -> Result<serde_json::Value, Failure> {
+        let id = self.operations.next();
+        let event = event(id);
+        // A refusal must leave no trace of an operation, and an operation one before anything follows from it.
+        if let Err(refusal) = self.state.step(&event, &self.policy, 0) {
+            let failure = self.failure_of(refusal);
+            return Err(self.refused(&request, failure));
+        }
+        let now_ns = (self.settings.now_ns)();
+        let lineup = request.lineup.or(match request.kind {
+            Kind::Promote => self.state.shadow.map(|(lineup, _)| lineup),
+            Kind::Rollback => self.state.standby,
+            _ => Some(self.state.active),
+        });
+        self.operations.begin(id, &request, lineup, self.state.generation, now_ns)?;
+        let name = self.operations.name(id);
+        let entry = self.entry(&request.actor, request.kind, Outcome::Accepted);
+        let entry = AuditEntry {
+            to: lineup.map(|l| l.to_string()).unwrap_or_default(),
+            plan_hash: request.plan_hash.map(|h| h.to_string()).unwrap_or_default(),
+            operation: name,
+            ..entry
+        };
+        if let Err(problem) = self.write_audit(entry) {
+            self.operations.withdraw(id);
+            return Err(problem.into());
+        }
+        if let Err(refusal) = self.apply(&event) {
+            // The swap that was under way happened in between.
+            let failure = self.failure_of(refusal);
+            self.operations.fail(id, failure.clone(), now_ns)?;
+            self.publish_operation(id);
+            return Err(self.refused(&request, failure));
+        }
+        self.operations.view(id).map(views::value).ok_or_else(views::lost)
+    }
+
+    fn cancel(&mut self, name: &str, actor: &Actor) -> Result<serde_json::Value, Failure> {
+        let id = self.operations.number(name).ok_or_else(|| views::unknown_operation(name))?;
+        let kind = self.operations.kind(id);
+        let request = Request { kind, actor: actor.clone(), plan_hash: None, lineup: None };
+        if let Err(refusal) = self.apply(&Event::Cancel { id }) {
+            let failure = self.failure_of(refusal);
+            return Err(self.refused(&request, failure));
+        }
+        let entry = AuditEntry { action: "operation.cancel".to_owned(), ..self.entry(actor, kind, Outcome::Done) };
+        self.write_audit(AuditEntry { operation: name.to_owned(), ..entry })?;
+        self.operations.view(id).map(views::value).ok_or_else(views::lost)
+    }
+
+    /// Takes an event in and carries out what follows.
+    fn apply(&mut self, event: &Event) -> Result<(), Refusal> {
+        let now_ns = (self.settings.now_ns)();
+        let (mut next, mut effects) = self.state.step(event, &self.policy, now_ns)?;
+        let withdraws = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::Disarm));
+        if withdraws(&effects) && !self.mailer.signal.claim(self.armed) {
+            // The thread has taken the swap: it has happened, and everything is to be worked out behind it.
+            self.await_swap();
+            (next, effects) = self.state.step(event, &self.policy, now_ns)?;
+        }
+        let before = std::mem::replace(&mut self.state, next);
+        self.save_if_changed(&before);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        Ok(())
+    }
+
+    /// For news, which is always taken.
+    fn note(&mut self, event: &Event) {
+        let taken = self.apply(event);
+        debug_assert!(taken.is_ok(), "{event:?} was refused");
+    }
+
+    fn await_swap(&mut self) {
+        let patience = Instant::now();
+        let armed = self.armed;
+        while self.armed == armed && patience.elapsed() < SWAP_NEWS {
+            self.hear_all();
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
+    fn save_if_changed(&mut self, before: &State) {
+        let facts = |s: &State| (s.generation, s.active, s.run == Run::Halted);
+        if facts(before) == facts(&self.state) {
+            return;
+        }
+        let now_ns = (self.settings.now_ns)();
+        if before.generation != self.state.generation
+            && let Some(lineup) = self.lineups.get(&self.state.active)
+        {
+            let operation = self.state.operation.as_ref().or(before.operation.as_ref());
+            self.history.push(LineupRecord {
+                generation: self.state.generation,
+                id: self.state.active,
+                lineup: lineup.clone(),
+                operation: operation.map(|o| self.operations.name(o.id)).unwrap_or_default(),
+                since_ns: now_ns,
+            });
+        }
+        let stored = Stored {
+            version: 1,
+            generation: self.state.generation,
+            active: self.state.active,
+            halted: self.state.run == Run::Halted,
+            history: self.history.clone(),
+        };
+        if let Err(problem) = self.records.save(&stored) {
+            self.alert(&problem);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Prepare { id, lineup } => self.prepare(For::Operation(id), lineup, Duration::ZERO),
+            Effect::Discard { id } => {
+                self.made.remove(&id);
+                if let Some(flag) = self.abandon.remove(&id) {
+                    flag.store(true, Ordering::Release);
+                }
+            }
+            Effect::Install { id } => {
+                if let Some(prepared) = self.made.remove(&id) {
+                    self.tokens.shadow = Some(prepared.token);
+                    self.mailer.send(Command::Install(prepared));
+                }
+            }
+            Effect::Reseat { id } => {
+                if let Some(prepared) = self.made.remove(&id) {
+                    self.tokens.active = prepared.token;
+                    self.mailer.send(Command::Reseat(prepared));
+                }
+            }
+            Effect::Arm { seat, swap, generation } => {
+                self.last_armed += 1;
+                self.armed = self.last_armed;
+                self.mailer.signal.arm(self.armed);
+                let going_back =
+                    self.state.operation.as_ref().is_some_and(|o| o.kind == Kind::Rollback || o.going_back.is_some());
+                let prove_ticks = if going_back { 0 } else { self.policy.prove_ticks };
+                self.mailer.send(Command::Arm { id: self.armed, seat, swap, generation, prove_ticks });
+            }
+            // Withdrawn when it was worked out.
+            Effect::Disarm => self.armed = 0,
+            Effect::Rebuild { after_ns, lineup } => {
+                let wait = Duration::from_nanos(after_ns.unsigned_abs());
+                self.prepare(For::Rebuild(0), lineup, wait);
+            }
+            Effect::Drop(seat) => {
+                match seat {
+                    Seat::Shadow => self.tokens.shadow = None,
+                    Seat::Standby => self.tokens.standby = None,
+                    Seat::Active => {}
+                }
+                self.mailer.send(Command::Drop(seat));
+            }
+            Effect::Halt(orders) => {
+                self.abandon_rebuild();
+                self.mailer.send(Command::Halt(orders));
+            }
+            Effect::Stage { id, stage } => self.stage(id, stage),
+            Effect::Ended { id, end } => self.end(id, end),
+            Effect::Began { id, kind, lineup, why } => self.host_began(id, kind, lineup, why),
+        }
+    }
+
+    fn abandon_rebuild(&mut self) {
+        if let Some((_, flag)) = self.rebuild.take() {
+            flag.store(true, Ordering::Release);
+        }
+    }
+
+    fn prepare(&mut self, what: For, lineup: LineupId, wait: Duration) {
+        self.tokens.last += 1;
+        let token = self.tokens.last;
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let what = match what {
+            For::Operation(id) => {
+                self.abandon.insert(id, Arc::clone(&abandoned));
+                what
+            }
+            For::Rebuild(_) => {
+                self.abandon_rebuild();
+                self.rebuild = Some((token, Arc::clone(&abandoned)));
+                For::Rebuild(token)
+            }
+        };
+        let outbox = self.outbox.clone();
+        let Some(resolved) = self.lineups.get(&lineup).cloned() else {
+            let problem =
+                Problem::new("unknown_lineup", ErrorClass::Internal, "the lineup is not on the disk", "plan again");
+            let _ = outbox.send(Message::Made(what, Box::new(Err(problem))));
+            return;
+        };
+        let order = Order {
+            token,
+            lineup: resolved,
+            maker: Arc::clone(&self.maker),
+            history: Arc::clone(&self.days),
+            ring_rows: self.settings.ring_rows,
+            balance_cny: self.settings.initial_cny,
+            wait,
+            abandoned,
+        };
+        let spawned = std::thread::Builder::new().name(format!("prepare-{}", self.variety)).spawn({
+            let outbox = outbox.clone();
+            move || {
+                let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| order.carry_out()));
+                let made = made.unwrap_or_else(|_| {
+                    Err(Problem::new(
+                        "internal",
+                        ErrorClass::Internal,
+                        "making the lineup failed by a defect",
+                        "report this",
+                    ))
+                });
+                let _ = outbox.send(Message::Made(what, Box::new(made)));
+            }
+        });
+        if let Err(e) = spawned {
+            let problem =
+                Problem::new("no_thread", ErrorClass::Limit, format!("no thread starts: {e}"), "end other programs");
+            let _ = outbox.send(Message::Made(what, Box::new(Err(problem))));
+        }
+    }
+
+    fn made(&mut self, id: u64, result: Result<Prepared, Problem>) {
+        if self.abandon.remove(&id).is_none() {
+            return;
+        }
+        match result {
+            Ok(prepared) => {
+                self.operations.evidence(id, "warmed_rows", prepared.warm.rows().into());
+                self.made.insert(id, Box::new(prepared));
+                self.note(&Event::Prepared { id });
+            }
+            Err(problem) => {
+                self.operations.cause(id, problem.into());
+                self.note(&Event::PrepareFailed { id });
+            }
+        }
+    }
+
+    fn rebuilt(&mut self, token: u64, result: Result<Prepared, Problem>) {
+        // Another one has been begun, or a halt came.
+        if self.rebuild.as_ref().is_none_or(|(due, _)| *due != token) {
+            return;
+        }
+        self.rebuild = None;
+        match result {
+            Ok(prepared) if self.state.run == Run::Frozen => {
+                self.tokens.active = prepared.token;
+                self.mailer.send(Command::Reseat(Box::new(prepared)));
+            }
+            Ok(_) => {}
+            Err(problem) => {
+                self.alert(&problem);
+                let id = self.operations.next();
+                self.note(&Event::RebuildFailed { id });
+            }
+        }
+    }
+
+    /// Takes in everything that the variety's thread has reported.
+    fn hear_all(&mut self) {
+        while let Ok(report) = self.ring.pop() {
+            self.hear(report);
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Day(number, day) => self.new_day(number, day),
+            Report::Swapped { seq, ts_ns, pause_ns, generation } => {
+                self.armed = 0;
+                let Some(operation) = self.state.operation.clone() else { return };
+                let id = operation.id;
+                let back = operation.kind == Kind::Rollback || operation.going_back.is_some();
+                let incoming = if back { self.tokens.standby.take() } else { self.tokens.shadow.take() };
+                let outgoing = std::mem::replace(&mut self.tokens.active, incoming.unwrap_or_default());
+                self.tokens.standby = Some(outgoing);
+                self.operations.evidence(id, "swapped_at_seq", seq.into());
+                self.operations.evidence(id, "swapped_at_ns", ts_ns.into());
+                self.operations.evidence(id, "pause_ns", pause_ns.into());
+                self.abandon_rebuild();
+                let from = self.state.active;
+                self.operations.swapped(id, generation);
+                self.note(&Event::Swapped);
+                let to = self.state.active;
+                self.audit_swap(id, from, to, seq);
+                self.publish_variety();
+            }
+            // Its tick had gone by, or its seat was empty.
+            Report::Missed { id } => {
+                if id == self.armed {
+                    self.armed = 0;
+                    self.mailer.signal.arm(0);
+                    self.note(&Event::Missed);
+                }
+            }
+            Report::Installed { token, seq, warmed_rows } => {
+                if self.tokens.shadow == Some(token)
+                    && let Some((_, owner)) = self.state.shadow
+                {
+                    self.operations.evidence(owner, "seated_at_seq", seq.into());
+                    self.operations.evidence(owner, "warmed_rows", warmed_rows.into());
+                    self.publish_operation(owner);
+                }
+            }
+            Report::InstallFailed { token, fault } => self.faulted(token, 0, &fault.problem),
+            Report::Faulted { token, seq, fault } => self.faulted(token, seq, &fault.problem),
+            Report::Reseated { seq, warmed_rows } => {
+                if let Some(operation) = &self.state.operation
+                    && operation.stage == Stage::Seating
+                {
+                    let id = operation.id;
+                    self.operations.evidence(id, "warmed_rows", warmed_rows.into());
+                    self.operations.evidence(id, "seated_at_seq", seq.into());
+                }
+                self.note(&Event::Reseated);
+                self.publish_variety();
+            }
+            Report::Degraded(degraded) => {
+                self.note(&Event::Degraded(degraded));
+                self.publish_variety();
+            }
+            Report::Proved(channels) => {
+                let alive = channels.alive();
+                if let Some(operation) = self.state.operation.as_ref().filter(|o| o.stage == Stage::Proving) {
+                    let id = operation.id;
+                    self.operations.evidence(id, "channels", serde_json::to_value(channels).unwrap_or_default());
+                    self.operations.evidence(id, "proved_ticks", channels.ticks.into());
+                }
+                self.note(&Event::Proved { alive });
+                self.publish_variety();
+            }
+            Report::Halted { seq, cancelled } => {
+                self.operations.last_halt(seq, cancelled);
+                self.publish_variety();
+            }
+            Report::StandbyExpired => self.note(&Event::StandbyExpired),
+            Report::Order(order) => self.order(*order),
+            Report::Snapshot(snapshot) => {
+                self.snapshot = *snapshot;
+                self.snapshot_at = Some(Instant::now());
+                self.publish_variety();
+            }
+            Report::Waste(waste) => drop(waste),
+            Report::Ended(problem) => {
+                self.ended = true;
+                if let Some(problem) = problem {
+                    self.alert(&problem);
+                }
+                self.note(&Event::SourceEnded);
+                self.publish_variety();
+                self.broadcast.variety_ended();
+            }
+        }
+    }
+
+    fn new_day(&mut self, number: usize, day: Arc<crate::source::SourceDay>) {
+        let mut days = self.days.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        days.push((number, day));
+        let mut kept = 0;
+        let mut first = days.len();
+        for (_, day) in days.iter().rev() {
+            if kept >= self.settings.ring_rows {
+                break;
+            }
+            kept += day.view().rows();
+            first -= 1;
+        }
+        days.drain(..first);
+    }
+
+    fn faulted(&mut self, token: u64, seq: u64, problem: &Problem) {
+        let seat = if token == self.tokens.active {
+            Seat::Active
+        } else if self.tokens.shadow == Some(token) {
+            self.tokens.shadow = None;
+            Seat::Shadow
+        } else if self.tokens.standby == Some(token) {
+            self.tokens.standby = None;
+            Seat::Standby
+        } else {
+            return;
+        };
+        self.operations.count_fault(problem.code);
+        let failure: Failure = problem.clone().into();
+        let concerned = match seat {
+            Seat::Shadow => self.state.shadow.map(|(_, id)| id),
+            Seat::Active | Seat::Standby => self.state.operation.as_ref().map(|o| o.id),
+        };
+        if let Some(id) = concerned {
+            self.operations.cause(id, failure);
+        }
+        self.alert(problem);
+        let entry = AuditEntry {
+            action: "lineup.fault".to_owned(),
+            evidence: vec![problem.code.to_owned(), format!("seat {seat:?}"), format!("tick {seq}")],
+            ..self.entry(&host_actor(), Kind::Halt, Outcome::Failed)
+        };
+        if let Err(problem) = self.write_audit(entry) {
+            self.alert(&problem);
+        }
+        let id = self.operations.next();
+        self.note(&Event::Faulted { seat, id });
+        self.publish_variety();
+    }
+}
+
+/// Who asked for what.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) kind: Kind,
+    pub(crate) actor: Actor,
+    pub(crate) plan_hash: Option<Digest>,
+    pub(crate) lineup: Option<LineupId>,
+}
+
+/// The host itself.
+pub(crate) fn host_actor() -> Actor {
+    Actor { name: "host".to_owned(), role: String::new(), reason: String::new() }
+}
+
+impl From<OrderPolicy> for Orders {
+    fn from(policy: OrderPolicy) -> Self {
+        match policy {
+            OrderPolicy::Keep => Self::Keep,
+            OrderPolicy::Cancel => Self::Cancel,
+            OrderPolicy::Flatten => Self::Flatten,
+        }
+    }
+}

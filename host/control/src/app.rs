@@ -12,6 +12,7 @@ use crate::tokens::TokenStore;
 use ghtrader_core::{ErrorClass, Problem};
 use ghtrader_durable::{Audit, AuditEntry, AuditError, AuditRecord, Outcome};
 use ghtrader_plugin::{Finding, Fixture, PluginHost, Registry, RegistryConfig, SignaturePolicy};
+use ghtrader_trading::Room;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -70,8 +71,7 @@ impl App {
         let tokens = TokenStore::new(&config.control_dir());
         tokens.ensure_admin(now_ns)?;
         let keys = Idempotency::new(&config.control_dir().join("idempotency"), now_ns);
-        let host = PluginHost::new(config.plugins.clone()).map_err(|f| Finding::into_problem(&[f]))?;
-        let registry = Registry::open(registry_config(&config)?, host)?;
+        let registry = open_registry(&config)?;
         Ok(Self(Arc::new(Shared {
             bound,
             tokens,
@@ -98,11 +98,6 @@ impl App {
     /// The rows on which a pushed plugin is tried; made at the first push.
     pub(crate) fn fixture(&self) -> &Fixture {
         self.fixture.get_or_init(|| ghtrader_pipeline::standard_fixture(&self.config.calendar))
-    }
-
-    /// Folder of trained models.
-    pub(crate) fn models_dir(&self) -> PathBuf {
-        self.config.data_dir.join("models")
     }
 
     /// Runs work that blocks beside the requests.
@@ -156,6 +151,26 @@ pub(crate) fn entry(who: &Identity, action: &str, subject: &str, outcome: Outcom
         reason: String::new(),
         evidence: Vec::new(),
         outcome,
+    }
+}
+
+/// Opens the registry that a configuration names; services open the same one.
+///
+/// # Errors
+/// Bad keys, a folder that cannot be made, a machine that cannot run compiled components.
+pub fn open_registry(config: &ControlConfig) -> Result<Registry, Problem> {
+    let host = PluginHost::new(config.plugins.clone()).map_err(|f| Finding::into_problem(&[f]))?;
+    Ok(Registry::open(registry_config(config)?, host)?)
+}
+
+/// What a lineup may use under a configuration.
+pub fn planning_room(config: &ControlConfig) -> Room {
+    Room {
+        root: config.root.clone(),
+        models_dir: config.data_dir.join("models"),
+        limits: config.plugins.limits,
+        max_instances: config.plugins.max_instances,
+        ring_rows: config.settings.integer("lineup.ring_rows").unsigned_abs(),
     }
 }
 

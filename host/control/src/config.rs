@@ -48,6 +48,8 @@ impl Default for Timing {
 /// What the server is started with.
 #[derive(Debug, Clone)]
 pub struct ControlConfig {
+    /// Root of the project.
+    pub root: PathBuf,
     /// Folder of services, audit and this server's own files.
     pub runs_dir: PathBuf,
     /// Folder of the store and the registry.
@@ -80,6 +82,7 @@ impl ControlConfig {
         let folder = |key: &str| root.join(settings.text_of(key).unwrap_or_default());
         let whole = |key: &str| settings.integer(key).unsigned_abs();
         Self {
+            root: root.to_path_buf(),
             runs_dir: folder("runs_dir"),
             data_dir: folder("data_dir"),
             host: settings.text_of("server.host").unwrap_or_default().to_owned(),

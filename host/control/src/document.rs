@@ -41,7 +41,10 @@ const READ: [(&str, &str); 9] = [
     ("400", "bad_query, bad_path, bad_digest, limit_out_of_range, bad_cursor, token_in_url"),
     ("401", "token_missing, token_unknown, token_expired"),
     ("403", "role_too_low, cross_site"),
-    ("404", "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan"),
+    (
+        "404",
+        "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan",
+    ),
     ("409", "account_ambiguous, no_shadow"),
     ("421", "wrong_host"),
     ("429", "too_many_logins, too_many_reads, too_many_streams"),

@@ -31,6 +31,7 @@ mod tokens;
 mod wire;
 
 pub use access::Role;
+pub use app::{open_registry, planning_room};
 pub use clock::{Clock, rfc3339, wall_clock_ns};
 pub use config::{ControlConfig, Timing};
 pub use document::openapi_json;

@@ -188,14 +188,8 @@ impl Metrics {
 
     /// Counts a plugin's fault.
     pub(crate) fn plugin_fault(&self, code: &str) {
-        const KNOWN: [&str; 6] = [
-            "plugin_error",
-            "plugin_trapped",
-            "plugin_deadline",
-            "plugin_memory",
-            "plugin_output",
-            "plugin_contract",
-        ];
+        const KNOWN: [&str; 6] =
+            ["plugin_error", "plugin_trapped", "plugin_deadline", "plugin_memory", "plugin_output", "plugin_contract"];
         let kind = KNOWN.into_iter().find(|k| *k == code).unwrap_or("other");
         self.faults.get_or_create(&KindLabels { kind }).inc();
     }
@@ -240,7 +234,8 @@ mod tests {
             metrics.swap_ended(state);
         }
         metrics.plugin_fault("plugin_trapped");
-        let cu = VarietyFigures { account: "paper", variety: "cu", ticks: 7, tick_age_ms: Some(1500), position_lots: -2 };
+        let cu =
+            VarietyFigures { account: "paper", variety: "cu", ticks: 7, tick_age_ms: Some(1500), position_lots: -2 };
         metrics.text(&[cu], 1, (2, 3));
         let ag = VarietyFigures { account: "paper", variety: "ag", ticks: 1, tick_age_ms: None, position_lots: 0 };
         let text = metrics.text(&[ag], 4, (5, 6));

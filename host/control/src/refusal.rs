@@ -178,7 +178,11 @@ impl From<Problem> for Refusal {
             code: p.code.into(),
             class: p.class,
             what: p.what,
-            remedy: if p.remedy.is_empty() { "report this with the request that led to it".to_owned() } else { p.remedy },
+            remedy: if p.remedy.is_empty() {
+                "report this with the request that led to it".to_owned()
+            } else {
+                p.remedy
+            },
             value: None,
             bound: None,
             findings: Vec::new(),

@@ -167,9 +167,12 @@ fn signals() -> Result<[Signal; 2], Problem> {
 fn unusable(address: SocketAddr, e: &io::Error) -> Problem {
     let what = format!("cannot listen on {address}: {e}");
     match e.kind() {
-        io::ErrorKind::AddrInUse => {
-            Problem::new("address_in_use", ErrorClass::Conflict, what, "choose another port with --port; 0 = any free one")
-        }
+        io::ErrorKind::AddrInUse => Problem::new(
+            "address_in_use",
+            ErrorClass::Conflict,
+            what,
+            "choose another port with --port; 0 = any free one",
+        ),
         _ => Problem::new("address_unusable", ErrorClass::User, what, "choose an address of this machine with --host"),
     }
 }

@@ -276,9 +276,7 @@ impl TokenStore {
     fn load(&self) -> Result<TokenFile, TokenError> {
         let path = self.path();
         match std::fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|e| TokenError::Damaged { path, what: e.to_string() })
-            }
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| TokenError::Damaged { path, what: e.to_string() }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(TokenFile::default()),
             Err(source) => Err(TokenError::Io { doing: "read", path, source }),
         }

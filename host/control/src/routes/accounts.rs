@@ -78,7 +78,6 @@ pub(crate) async fn list_orders(
 ) -> Result<Reply, Refusal> {
     let limit = limit(query.limit.as_deref())?;
     let account = app.services.account(&account)?;
-    let orders: Vec<OrderView> =
-        app.services.read(&account, Call::Orders { variety: query.variety, limit }).await?;
+    let orders: Vec<OrderView> = app.services.read(&account, Call::Orders { variety: query.variety, limit }).await?;
     Ok(ok(&json!({ "items": orders })))
 }

@@ -47,7 +47,8 @@ pub(crate) async fn follow_events(
             let text = value.to_str().unwrap_or_default();
             Some(text.parse::<u64>().map_err(|_| {
                 let what = format!("Last-Event-ID: {text} is no id of an event");
-                Refusal::new("bad_event_id", ErrorClass::User, what, "send the id of the last event, or none").value(text)
+                Refusal::new("bad_event_id", ErrorClass::User, what, "send the id of the last event, or none")
+                    .value(text)
             })?)
         }
     };
@@ -59,8 +60,7 @@ pub(crate) async fn follow_events(
     };
     let stream = body(app, reader, reset, wanted, who.id, connection.map(|c| c.0));
     // Proxies must hand each event on at once.
-    let headers =
-        [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")];
+    let headers = [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")];
     Ok((headers, stream).into_response())
 }
 

@@ -152,8 +152,13 @@ pub(crate) async fn push_plugin(State(app): State<App>, who: Identity, request: 
         ..About::new(&app, "plugin.push", "registry", Role::Operator)
     };
     let Ok(upload) = app.uploads.clone().try_acquire_owned() else {
-        return Refusal::new("too_many_uploads", ErrorClass::Limit, "other uploads are under way", "ask again a little later")
-            .into_response();
+        return Refusal::new(
+            "too_many_uploads",
+            ErrorClass::Limit,
+            "other uploads are under way",
+            "ask again a little later",
+        )
+        .into_response();
     };
     change(app, who, about, request, async move |asked| {
         // As long as the bytes are held.
@@ -310,7 +315,11 @@ pub(crate) async fn remove_plugin(
         let digest = digest(&text)?;
         let in_use = running_lineups(&asked.app, &digest).await?;
         let record = asked.app.blocking(move |app| Ok(app.registry.remove(&digest, &in_use)?)).await?;
-        Ok(Done { from: digest.to_string(), evidence: vec![record.identity()], ..Done::new(ok(&PluginSummary::new(record))) })
+        Ok(Done {
+            from: digest.to_string(),
+            evidence: vec![record.identity()],
+            ..Done::new(ok(&PluginSummary::new(record)))
+        })
     })
     .await
 }

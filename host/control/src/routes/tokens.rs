@@ -65,7 +65,9 @@ pub(crate) async fn create_token(State(app): State<App>, who: Identity, request:
     let about = About::new(&app, "token.create", "tokens", Role::Admin);
     change(app, who, about, request, async move |asked: Asked| {
         let body: TokenRequest = asked.json()?;
-        let made = move |app: &App| Ok(app.tokens.create(&body.name, body.role, body.days, app.now_ns()).map_err(Problem::from)?);
+        let made = move |app: &App| {
+            Ok(app.tokens.create(&body.name, body.role, body.days, app.now_ns()).map_err(Problem::from)?)
+        };
         let created = asked.app.blocking(made).await?;
         let kept = Reply::new(StatusCode::CREATED, &shown(&created.record));
         let mut reply = kept.clone();

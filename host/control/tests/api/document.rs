@@ -42,6 +42,9 @@ async fn every_route_refuses_a_stranger_in_the_one_form_and_documents_its_errors
             let line = format!("{} {concrete}", method.to_uppercase());
             let answer = world.ask_bare(&line, &[], Body::empty()).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (401, "token_missing"), "{line}");
+            if path.ends_with("/events") {
+                continue;
+            }
             let answer = world.ask(&line, &[], Body::from("{\"surprise\": 1}")).await;
             if answer.status.is_client_error() || answer.status.is_server_error() {
                 answer.code();

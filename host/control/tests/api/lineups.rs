@@ -5,6 +5,7 @@ use crate::world::World;
 use axum::body::Body;
 use ghtrader_core::Digest;
 use ghtrader_durable::Outcome;
+use ghtrader_trading::plan_hash;
 use ghtrader_trading::protocol::{Call, Plan};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Keeps a plan as the API itself does.
 fn keep_plan(world: &World, followed: &[(&str, Digest)], variety: &str) -> Digest {
-    let plan = Plan {
-        plan_hash: Digest::of(variety.as_bytes()),
+    let mut plan = Plan {
+        plan_hash: Digest([0; 32]),
         account: "paper".to_owned(),
         variety: variety.to_owned(),
         base_generation: 7,
@@ -25,6 +26,7 @@ fn keep_plan(world: &World, followed: &[(&str, Digest)], variety: &str) -> Diges
         capacity: vec![],
         breaking: vec![],
     };
+    plan.plan_hash = plan_hash(&plan);
     let path = world.runs().join(format!("control/plans/{}.json", plan.plan_hash));
     ghtrader_durable::publish(&path, &serde_json::to_vec(&plan).unwrap()).unwrap();
     plan.plan_hash
@@ -46,11 +48,17 @@ async fn a_deployment_is_taken_on_once() {
     let stale = post(&["if-match: \"6\""]).await;
     assert_eq!((stale.status.as_u16(), stale.code(), &stale.body["generation"]), (412, "generation_stale", &json!(7)));
     let variety = world.get("/varieties/cu").await;
-    assert_eq!((variety.header("etag"), &variety.body["health"], &variety.body["stale"]), ("\"7\"", &json!("ok"), &json!(false)));
+    assert_eq!(
+        (variety.header("etag"), &variety.body["health"], &variety.body["stale"]),
+        ("\"7\"", &json!("ok"), &json!(false))
+    );
     let first = post(&["if-match: \"7\"", "idempotency-key: k"]).await;
     assert_eq!((first.status.as_u16(), first.header("location")), (202, "/api/v1/operations/op-1?account=paper"));
     let again = post(&["if-match: \"7\"", "idempotency-key: k"]).await;
-    assert_eq!((again.status, &again.body, again.header("location")), (first.status, &first.body, first.header("location")));
+    assert_eq!(
+        (again.status, &again.body, again.header("location")),
+        (first.status, &first.body, first.header("location"))
+    );
     assert_eq!(fake.state.lock().unwrap().operations.len(), 1, "one effect");
     let one = world.get("/operations/op-1").await;
     assert_eq!(one.body["plan_hash"], json!(hash));
@@ -62,7 +70,10 @@ async fn a_deployment_is_taken_on_once() {
     });
     assert_eq!(sent, Some(("admin".to_owned(), "try".to_owned(), 6)));
     let entry = world.audit().last().unwrap().entry.clone();
-    assert_eq!((entry.outcome, entry.operation.as_str(), entry.plan_hash), (Outcome::Accepted, "op-1", hash.to_string()));
+    assert_eq!(
+        (entry.outcome, entry.operation.as_str(), entry.plan_hash),
+        (Outcome::Accepted, "op-1", hash.to_string())
+    );
 }
 
 /// C-04
@@ -82,7 +93,10 @@ async fn a_plan_whose_tag_has_moved_is_stale() {
     assert_eq!(deploy(&good, "cu").await.status, 202);
     let moved = keep_plan(&world, &[("taker:champion", Digest::of(b"before"))], "cu");
     let stale = deploy(&moved, "cu").await;
-    assert_eq!((stale.status.as_u16(), stale.code(), &stale.body["value"]), (409, "plan_stale", &json!("taker:champion")));
+    assert_eq!(
+        (stale.status.as_u16(), stale.code(), &stale.body["value"]),
+        (409, "plan_stale", &json!("taker:champion"))
+    );
     assert_eq!(deploy(&Digest::of(b"?"), "cu").await.code(), "unknown_plan");
     let other = keep_plan(&world, &[], "ag");
     assert_eq!(deploy(&other, "cu").await.code(), "variety_mismatch");
@@ -91,6 +105,39 @@ async fn a_plan_whose_tag_has_moved_is_stale() {
         let answer = world.ask("POST /varieties/cu/deployments", &["if-match: \"7\""], bad).await;
         assert!(["bad_body", "bad_digest"].contains(&answer.code()), "{bad}");
     }
+}
+
+/// C-04
+#[tokio::test(flavor = "multi_thread")]
+async fn two_plans_change_nothing_and_are_applied_by_hash() {
+    let world = World::new();
+    let fake = Fake::start(&world.runs(), "paper");
+    world.push("core-factors").await;
+    let digest = world.push("taker").await;
+    let body = json!({ "digest": digest }).to_string();
+    world.ask("PUT /plugins/strategy/taker/tags/champion", &["if-match: \"0\""], body).await;
+    let lineup = |strategy: &str| json!({ "lineup": { "name": "a", "strategy": { "plugin": strategy } } }).to_string();
+    let plan = async |strategy: &str| world.ask("POST /varieties/cu/plans", &[], lineup(strategy)).await;
+    let first = plan("taker:champion").await;
+    assert_eq!(first.status, 200, "{}", first.body);
+    let second = plan("taker:champion").await;
+    assert_eq!(first.body, second.body);
+    assert_eq!(first.body["followed"], json!({ "taker:champion": digest }));
+    assert!(fake.state.lock().unwrap().operations.is_empty(), "a plan has no effect");
+    assert_eq!(world.audit().len(), 3, "nor an entry");
+    let hash: Digest = first.body["plan_hash"].as_str().unwrap().parse().unwrap();
+    let world = world.restarted();
+    let done = world.ask("POST /varieties/cu/deployments", &["if-match: \"7\""], deployment(&hash)).await;
+    assert_eq!(done.status, 202, "{}", done.body);
+    assert_eq!(done.body["plan_hash"], json!(hash));
+    let post = async |body: String| world.ask("POST /varieties/cu/plans", &[], body).await;
+    assert_eq!(post(lineup("taker:nobody")).await.code(), "unknown_tag");
+    assert_eq!(post(lineup("nobody@1.0.0")).await.code(), "unknown_plugin");
+    assert_eq!(post(lineup("feature/core-factors@0.1.0")).await.code(), "bad_reference");
+    let params =
+        json!({ "lineup": { "name": "a", "strategy": { "plugin": "taker:champion", "params": { "nonsense": 1 } } } });
+    assert_eq!(post(params.to_string()).await.code(), "param_unknown");
+    assert_eq!(post(r#"{"lineup":{"name":"a"}}"#.to_owned()).await.code(), "bad_body");
 }
 
 /// C-06, C-07

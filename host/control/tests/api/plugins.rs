@@ -116,7 +116,11 @@ async fn a_plugin_that_a_lineup_runs_is_not_removed() {
     assert_eq!(refused.code(), "in_use");
     assert!(refused.body["what"].as_str().unwrap().contains("active lineup base of paper/cu"), "{}", refused.body);
     fake.state.lock().unwrap().breaks = true;
-    assert_eq!(world.ask(&line, &[], Body::empty()).await.code(), "service_broken_off", "who cannot be asked may need it");
+    assert_eq!(
+        world.ask(&line, &[], Body::empty()).await.code(),
+        "service_broken_off",
+        "who cannot be asked may need it"
+    );
     (fake.state.lock().unwrap().breaks, fake.state.lock().unwrap().strategy) = (false, None);
     let removed = world.ask(&line, &[], Body::empty()).await;
     assert_eq!((removed.status.as_u16(), &removed.body["state"]), (200, &json!("removed")), "{}", removed.body);

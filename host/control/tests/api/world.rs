@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tower::ServiceExt as _;
 
 pub(crate) struct World {
-    pub(crate) dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub(crate) config: ControlConfig,
     pub(crate) router: Router,
 }
@@ -44,8 +44,7 @@ impl Answer {
 }
 
 pub(crate) fn config(root: &Path) -> ControlConfig {
-    let mut config =
-        ControlConfig::new(root, &Settings::default(), Calendar::builtin(), HostConfig::default());
+    let mut config = ControlConfig::new(root, &Settings::default(), Calendar::builtin(), HostConfig::default());
     config.port = 0;
     config
 }
@@ -61,7 +60,7 @@ impl World {
         std::fs::create_dir_all(&config.data_dir).unwrap();
         change(&mut config);
         let router = router(config.clone()).unwrap();
-        Self { dir, config, router }
+        Self { _dir: dir, config, router }
     }
 
     /// The same root after a restart.
@@ -81,7 +80,10 @@ impl World {
     pub(crate) fn token(&self, role: Role) -> String {
         let store = TokenStore::new(&self.runs().join("control"));
         let _ = store.revoke(role.as_str(), 0);
-        store.create(&format!("a-{role}-{}", store.list().unwrap().len()), role, 1, ghtrader_control::wall_clock_ns()).unwrap().secret
+        store
+            .create(&format!("a-{role}-{}", store.list().unwrap().len()), role, 1, ghtrader_control::wall_clock_ns())
+            .unwrap()
+            .secret
     }
 
     /// Asks as the admin; headers are `name: value`.
@@ -99,7 +101,7 @@ impl World {
     /// Asks without a token of its own.
     pub(crate) async fn ask_bare(&self, line: &str, headers: &[&str], body: impl Into<Body>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
-        let path = if path.starts_with("/api") || path.ends_with('z') || path == "/metrics" {
+        let path = if path.starts_with("/api") || ["/healthz", "/readyz", "/metrics"].contains(&path) {
             path.to_owned()
         } else {
             format!("/api/v1{path}")

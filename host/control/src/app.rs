@@ -100,11 +100,6 @@ impl App {
         self.fixture.get_or_init(|| ghtrader_pipeline::standard_fixture(&self.config.calendar))
     }
 
-    /// Folder of trained models.
-    pub(crate) fn models_dir(&self) -> PathBuf {
-        self.config.data_dir.join("models")
-    }
-
     /// Runs work that blocks beside the requests.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,

@@ -1,17 +1,25 @@
 //! Plans by their hash: made without effect, kept as files, held against the present before they are carried out.
 
-use crate::app::App;
+use crate::app::{App, planning_room};
 use crate::refusal::Refusal;
-use crate::wire::LineupBody;
+use crate::wire::{LineupBody, PluginUse};
 use ghtrader_core::{Digest, ErrorClass, Problem};
-use ghtrader_plugin::Registry;
+use ghtrader_plugin::{Registry, Role};
 use ghtrader_trading::protocol::{Plan, VarietyView};
+use ghtrader_trading::{LineupFile, ModelRef, PluginRef, make_plan, plan_hash};
 use std::path::{Path, PathBuf};
 
 /// Works out what a lineup would change.
-pub(crate) fn make(app: &App, base: &VarietyView, lineup: &LineupBody) -> Result<Plan, Problem> {
-    let _ = (app.models_dir(), base, lineup);
-    Err(Problem::new("unplanned", ErrorClass::Internal, "no planner", ""))
+pub(crate) fn make(app: &App, base: &VarietyView, lineup: LineupBody) -> Result<Plan, Problem> {
+    let plugin = |used: PluginUse| PluginRef { plugin: used.plugin, params: used.params };
+    let file = LineupFile {
+        version: 1,
+        name: lineup.name,
+        features: lineup.features.into_iter().map(plugin).collect(),
+        model: lineup.model.map(|m| ModelRef { artifact: m.artifact }),
+        strategy: plugin(lineup.strategy),
+    };
+    make_plan(&app.registry, &planning_room(&app.config), base, &file)
 }
 
 fn path(control_dir: &Path, hash: &Digest) -> PathBuf {
@@ -48,13 +56,16 @@ pub(crate) fn find(app: &App, hash: &Digest) -> Result<Plan, Refusal> {
         }
     };
     // Damage makes it a plan that nobody made.
-    serde_json::from_slice::<Plan>(&bytes).ok().filter(|p| p.plan_hash == *hash).ok_or_else(unknown)
+    let plan: Option<Plan> = serde_json::from_slice(&bytes).ok();
+    plan.filter(|p| p.plan_hash == *hash && plan_hash(p) == *hash).ok_or_else(unknown)
 }
 
 /// Every tag that the plan followed still names the same artefact.
 pub(crate) fn check_tags(registry: &Registry, plan: &Plan) -> Result<(), Refusal> {
     for (reference, then) in &plan.followed {
-        let now = registry.resolve(reference, None).map(|r| r.digest);
+        let is_strategy = plan.resolved.strategy.digest == *then;
+        let role = if is_strategy { Role::Strategy } else { Role::Feature };
+        let now = registry.resolve(reference, Some(role)).map(|r| r.digest);
         if now.as_ref().ok() == Some(then) {
             continue;
         }

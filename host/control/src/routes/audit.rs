@@ -77,7 +77,7 @@ pub(crate) async fn verify_audit(State(app): State<App>) -> Result<Reply, Refusa
 
 fn first_ns(text: &str) -> Result<i64, Refusal> {
     let day: Result<TradingDay, _> = text.parse();
-    day.map(|d| i64::from(d.days()) * DAY_NS).map_err(|e| {
+    day.map(|d| i64::from(d.days()).saturating_mul(DAY_NS)).map_err(|e| {
         Refusal::new("bad_query", ErrorClass::User, format!("from = {text}: {e}"), "write YYYY-MM-DD").value(text)
     })
 }

@@ -35,7 +35,7 @@ pub(crate) async fn plan(
     let PlanRequest { lineup } = extract::json(&parts.headers, &body)?;
     let base = view(&app, query.account.as_deref(), &variety).await?;
     app.blocking(move |app| {
-        let plan = plan::make(app, &base, &lineup)?;
+        let plan = plan::make(app, &base, lineup)?;
         plan::keep(app, &plan)?;
         Ok(ok(&plan))
     })

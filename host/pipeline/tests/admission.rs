@@ -12,13 +12,15 @@ use std::time::Instant;
 #[test]
 fn the_reference_plugins_are_admitted() {
     let given = std::env::var_os("GHTRADER_ARTEFACTS").map(PathBuf::from);
-    let dir = given.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/target/artifacts")));
+    let dir =
+        given.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/target/artifacts")));
     let fixture = standard_fixture(Calendar::builtin());
     let host = PluginHost::new(HostConfig::default()).unwrap();
     for name in ["core-factors", "direction", "maker", "score-threshold", "taker"] {
         let path = dir.join(format!("{name}.wasm"));
-        let artefact = std::fs::read(&path)
-            .unwrap_or_else(|e| panic!("cannot read {}: {e}; build the guests with `cargo xtask plugins`", path.display()));
+        let artefact = std::fs::read(&path).unwrap_or_else(|e| {
+            panic!("cannot read {}: {e}; build the guests with `cargo xtask plugins`", path.display())
+        });
         let began = Instant::now();
         let admission = host.admit(&artefact, &fixture);
         println!("{name}: {} ms", began.elapsed().as_millis());

@@ -136,7 +136,12 @@ impl Admission {
                 self.note("cost", Vec::new(), detail);
                 self.cost = Some(cost);
             }
-            Err(finding) => self.note("cost", vec![finding], String::new()),
+            Err(finding) => {
+                // A fault that the proofs have met already is one finding.
+                let known = self.findings.iter().any(|f| f.code == finding.code);
+                self.checks.push(Check { name: "cost".to_owned(), passed: false, detail: finding.what.clone() });
+                self.findings.extend(Some(finding).filter(|_| !known));
+            }
         }
     }
 }

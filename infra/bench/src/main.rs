@@ -6,6 +6,7 @@ mod features;
 mod import;
 mod oracle;
 mod replay;
+mod sandbox;
 mod study;
 
 use anyhow::{Result, bail};
@@ -18,8 +19,9 @@ fn main() -> Result<()> {
         "import" => import::run(rest),
         "oracle" => oracle::run(rest),
         "replay" => replay::run(rest),
+        "sandbox" => sandbox::run(rest),
         "study" => study::run(rest),
-        _ => bail!("unknown benchmark `{name}`; there are features, import, oracle, replay and study"),
+        _ => bail!("unknown benchmark `{name}`; there are features, import, oracle, replay, sandbox and study"),
     }
 }
 

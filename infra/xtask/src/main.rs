@@ -20,6 +20,7 @@ cargo xtask COMMAND
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
+  bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
 ";
@@ -122,7 +123,7 @@ fn lint() -> Result<(), Failure> {
 
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
-        return Err(Failure("bench what? import, replay, features or oracle".to_owned()));
+        return Err(Failure("bench what? import, replay, features, sandbox or oracle".to_owned()));
     };
     guests::setup()?;
     cargo(&["build", "--release", "-p", "ghtrader-bench", "-p", "ghtrader-cli"]).run("build the benchmarks")?;

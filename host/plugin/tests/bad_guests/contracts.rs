@@ -40,3 +40,18 @@ fn what_is_not_spoken_names_what_is() {
         assert!(findings[0].what.contains(contract), "{}", findings[0].what);
     }
 }
+
+/// What a version says more reaches its guests; the other version's never hear of it.
+#[test]
+fn the_newer_version_says_more() {
+    let (host, fixture) = (PluginHost::new(HostConfig::default()).unwrap(), walk());
+    // The variety's length stands behind the symbol, the margin behind the two sums.
+    let init = "(if (result i32) (i32.eq (local.get 5) (i32.const 7)) (then (i32.const 0))
+        (else (call $error (i32.const 128) (i32.const 35))))";
+    let run = "(if (result i32) (f64.eq (local.get 7) (f64.sub (local.get 5) (local.get 6)))
+        (then (call $place (i64.const 0)) (call $act (local.get $start) (i32.const 4)))
+        (else (call $error (i32.const 128) (i32.const 35))))";
+    let guest = Guest { contract: "0.2.0-dev", init, run, ..Guest::strategy() };
+    let plugin = host.load(&guest.artefact()).unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(plugin.trace(&fixture, Splits::Single).unwrap().count(), fixture.ticks.rows());
+}

@@ -121,13 +121,8 @@ impl Admission {
         fixture: &Fixture,
         compile: Duration,
     ) {
-        // Counting slows the code down; that is no reason to stop it.
-        let limits = Limits { memory_mib: host.config().limits.memory_mib, ..manifest_check::widest() };
-        let patient = host.with_config(HostConfig { limits, ..host.config().clone() });
-        let mut manifest = plugin.manifest().clone();
-        (manifest.limits.live_call_cpu_ms, manifest.limits.block_call_cpu_ms) = (None, None);
-        let measured = patient
-            .start(artefact, manifest, Metering::On)
+        let measured = host
+            .start(artefact, plugin.manifest().clone(), Metering::On)
             .and_then(|metered| cost::measure(plugin, &metered, fixture, compile).map_err(Finding::from));
         match measured {
             Ok(cost) => {

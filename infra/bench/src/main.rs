@@ -7,6 +7,7 @@ mod features;
 mod import;
 mod oracle;
 mod replay;
+mod sandbox;
 mod study;
 mod swap;
 
@@ -21,9 +22,12 @@ fn main() -> Result<()> {
         "import" => import::run(rest),
         "oracle" => oracle::run(rest),
         "replay" => replay::run(rest),
+        "sandbox" => sandbox::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
-        _ => bail!("unknown benchmark `{name}`; there are decide, features, import, oracle, replay, study and swap"),
+        _ => bail!(
+            "unknown benchmark `{name}`; there are decide, features, import, oracle, replay, sandbox, study and swap"
+        ),
     }
 }
 

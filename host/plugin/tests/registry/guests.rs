@@ -1,6 +1,6 @@
 //! A registry of its own for each test, and artefacts to fill it with.
 
-use crate::guest::{Guest, MANIFEST};
+use crate::guest::{Guest, manifest};
 use ghtrader_core::{Digest, ErrorClass, Problem, TickTable};
 use ghtrader_plugin::{
     Fixture, HostConfig, Instrument, PluginHost, PublicKey, PushError, Pushed, Registry, RegistryConfig, RegistryError,
@@ -75,10 +75,10 @@ pub(crate) fn push(registry: &Registry, artefact: &[u8]) -> Result<Pushed, PushE
 
 /// A feature that returns its input; another description makes other bytes of the same version.
 pub(crate) fn artefact(name: &str, version: &str, description: &str) -> Vec<u8> {
-    let manifest = MANIFEST
+    let manifest = manifest("feature", "0.1.0-next")
         .replace("\"echo\"\nrole", &format!("\"{name}\"\nrole"))
         .replace("\"0.1.0\"", &format!("\"{version}\""))
-        .replace("Returns its input.", description);
+        .replace("Written by hand.", description);
     Guest::default().with_manifest(&manifest).unwrap()
 }
 

@@ -11,6 +11,6 @@ mod references;
 mod signing;
 mod tags;
 
-#[path = "../bad_guests/guest.rs"]
+#[path = "../bad_guests/guests/text.rs"]
 #[allow(dead_code, reason = "shared with the tests of guests that break rules")]
 mod guest;

@@ -1,6 +1,6 @@
 //! Names that stand for something, and names that nearly do.
 
-use crate::guest::embed;
+use crate::guest::Guest;
 use crate::guests::{NOW_NS, Place, artefact, check, echo};
 use ghtrader_core::{Digest, ErrorClass};
 use ghtrader_plugin::{Role, Via};
@@ -68,7 +68,7 @@ fn what_is_not_there_is_told_with_the_nearest_name() {
 fn a_name_of_several_roles_needs_its_role() {
     let place = place();
     let feature = Digest::of(&echo());
-    let label = place.push(&label()).digest;
+    let label = place.push(&Guest::label().artefact()).digest;
     let error = place.registry.resolve("echo@0.1.0", None).unwrap_err();
     let problem = check(error, "bad_reference", ErrorClass::User, "a feature and a label");
     assert!(problem.remedy.contains("feature/echo@0.1.0"), "{problem}");
@@ -81,30 +81,4 @@ fn a_name_of_several_roles_needs_its_role() {
     ] {
         assert_eq!(place.registry.resolve(reference, role).unwrap().digest, digest, "{reference} {role:?}");
     }
-}
-
-/// A label that gives its first `emit` words back.
-fn label() -> Vec<u8> {
-    let text = r#"(module
-  (import "ghtrader:plugin/log@0.1.0-next" "write" (func $log (param i32 i32 i32)))
-  (memory (export "memory") 16)
-  (data (i32.const 4) "\20\00\00\00\01\00\00\00\28\00\00\00\01\00\00\00\00\00\00\00")
-  (data (i32.const 32) "\40\00\00\00\0a\00\00\00\50\00\00\00\04\00\00\00\54\00\00\00\03\00\00\00")
-  (data (i32.const 64) "last_price")
-  (data (i32.const 80) "echoCNY")
-  (global $next (mut i32) (i32.const 4096))
-  (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
-    (local $at i32)
-    (local.set $at (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
-    (global.set $next (i32.add (local.get $at) (local.get $size)))
-    (local.get $at))
-  (func (export "ghtrader:plugin/label@0.1.0-next#init") (param i32 i32 i32 i32 f64 f64) (result i32) (i32.const 0))
-  (func (export "ghtrader:plugin/label@0.1.0-next#compute") (param $rows i32) (param $words i32) (param $emit i32) (result i32)
-    (i32.store (i32.const 256) (i32.const 0))
-    (i32.store (i32.const 260) (local.get $rows))
-    (i32.store (i32.const 264) (local.get $emit))
-    (global.set $next (i32.const 4096))
-    (i32.const 256)))"#;
-    let manifest = crate::guest::MANIFEST.replace("\"feature\"", "\"label\"").replace("warmup_rows", "lookahead_rows");
-    ghtrader_plugin::pack(&embed(text, "label-plugin"), &manifest, None).unwrap_or_else(|f| panic!("{f:#?}"))
 }

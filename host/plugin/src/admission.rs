@@ -24,7 +24,7 @@ pub struct Admission {
 /// One check of an admission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// Stable name: `component`, `imports`, `manifest`, `limits`, `world`, `fixture`, `compile`, `init`, `run`, `determinism`,
+    /// Stable name, those of runs once a fixture: `component`, `imports`, `manifest`, `limits`, `world`, `fixture`, `compile`, `init`, `run`, `determinism`,
     /// `split_invariance`, `look_ahead`, `self_test`, `cost`.
     pub name: String,
     /// It held.
@@ -57,52 +57,53 @@ impl PluginHost {
             admission.note(name, findings, String::new());
         }
         let Some(manifest) = inspection.manifest.filter(|_| may_start(&admission.findings)) else { return admission };
-        let Some((plugin, compile)) = self.compiled(artefact, &manifest, &mut admission) else { return admission };
-        let init = guest::check_defaults(&plugin);
+        let compiled = self.compiled(artefact, &manifest);
+        admission.note(
+            "compile",
+            compiled.as_ref().err().cloned().into_iter().collect(),
+            format!("{} bytes", artefact.len()),
+        );
+        let Ok(code) = compiled else { return admission };
+        let init = guest::check_defaults(&code.plugin);
         let starts = init.is_empty();
-        admission.note("init", init, format!("{} at default parameters", plugin.identity()));
+        admission.note("init", init, format!("{} at default parameters", code.plugin.identity()));
         if starts {
-            let proof = proof::prove(&plugin, fixture, "the standard fixture");
+            let proof = proof::prove(&code.plugin, &code.metered, fixture, "the standard fixture");
             let runs = proof.outputs.is_some();
             admission.note_proof(proof);
             if let Some(own) = &inspection.fixture {
-                admission.test_itself(&plugin, own);
+                admission.test_itself(&code, own);
             }
             if runs {
-                admission.measure(self, artefact, &plugin, fixture, compile);
+                admission.measure(&code, fixture);
             }
         }
-        admission.plugin = Some(plugin).filter(|_| admission.findings.is_empty());
+        admission.plugin = Some(code.plugin).filter(|_| admission.findings.is_empty());
         admission
     }
 
-    fn compiled(
-        &self,
-        artefact: &[u8],
-        manifest: &PluginManifest,
-        admission: &mut Admission,
-    ) -> Option<(Arc<Plugin>, Duration)> {
+    fn compiled(&self, artefact: &[u8], manifest: &PluginManifest) -> Result<Compiled, Finding> {
         let began = Instant::now();
-        let started = self.start(artefact, manifest.clone(), Metering::Off);
-        let (elapsed, detail) = (began.elapsed(), format!("{} bytes", artefact.len()));
-        match started {
-            Ok(plugin) => {
-                admission.note("compile", Vec::new(), detail);
-                Some((plugin, elapsed))
-            }
-            Err(finding) => {
-                admission.note("compile", vec![finding], detail);
-                None
-            }
-        }
+        let plugin = self.start(artefact, manifest.clone(), Metering::Off)?;
+        let took = began.elapsed();
+        let metered = self.start(artefact, manifest.clone(), Metering::On)?;
+        Ok(Compiled { plugin, metered, took })
     }
+}
+
+/// A plugin on both engines.
+struct Compiled {
+    plugin: Arc<Plugin>,
+    metered: Arc<Plugin>,
+    /// Time of the first.
+    took: Duration,
 }
 
 impl Admission {
     /// The promise about the plugin's own fixture, and the same proofs on it.
-    fn test_itself(&mut self, plugin: &Plugin, own: &Fixture) {
-        let proof = proof::prove(plugin, own, "the plugin's own fixture");
-        let promised = plugin.manifest().self_test.as_ref().and_then(|test| test.output_sha256.clone());
+    fn test_itself(&mut self, code: &Compiled, own: &Fixture) {
+        let proof = proof::prove(&code.plugin, &code.metered, own, "the plugin's own fixture");
+        let promised = code.plugin.manifest().self_test.as_ref().and_then(|test| test.output_sha256.clone());
         if let (Some(found), Some(promised)) = (proof.outputs, promised) {
             let found = found.to_string();
             let finding = (found != promised).then(|| artefact::self_test_mismatch(&promised, &found));
@@ -111,18 +112,8 @@ impl Admission {
         self.note_proof(proof);
     }
 
-    fn measure(
-        &mut self,
-        host: &PluginHost,
-        artefact: &[u8],
-        plugin: &Arc<Plugin>,
-        fixture: &Fixture,
-        compile: Duration,
-    ) {
-        let measured = host
-            .start(artefact, plugin.manifest().clone(), Metering::On)
-            .and_then(|metered| cost::measure(plugin, &metered, fixture, compile).map_err(Finding::from));
-        match measured {
+    fn measure(&mut self, code: &Compiled, fixture: &Fixture) {
+        match cost::measure(&code.plugin, &code.metered, fixture, code.took).map_err(Finding::from) {
             Ok(cost) => {
                 let detail =
                     format!("{:.0} ns and {:.0} instructions a row", cost.ns_per_row, cost.instructions_per_row);

@@ -1,4 +1,4 @@
-//! The engine of the process, its clock of epochs, and a second one that counts instructions.
+//! The engine of the process with its clock of epochs, and a second one for admission.
 
 use crate::Finding;
 use std::sync::OnceLock;
@@ -15,12 +15,15 @@ pub(crate) fn get() -> Result<&'static Engine, Finding> {
     ENGINE.get_or_init(|| ticking(make(|_| ())?)).as_ref().map_err(Clone::clone)
 }
 
-/// The engine that counts instructions, for cost cards alone: counting costs speed. Fuel is its clock, so it needs no epochs.
+/// The engine of admission: it counts instructions and makes every NaN the same, neither of which a call in earnest could afford.
+///
+/// Fuel is its clock, so it needs no epochs. Code that gives other outputs here reads the bits of a NaN.
 pub(crate) fn metered() -> Result<&'static Engine, Finding> {
     static ENGINE: OnceLock<Result<Engine, Finding>> = OnceLock::new();
     let counting = |config: &mut Config| {
         config.consume_fuel(true);
         config.epoch_interruption(false);
+        config.cranelift_nan_canonicalization(true);
         // What is inlined is the compiler's choice, and the count must not hang on it.
         config.compiler_inlining(Inlining::No);
     };

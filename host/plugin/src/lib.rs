@@ -3,8 +3,10 @@
 //! The rest of the host sees plugins through [`FeatureInstance`], [`LabelInstance`] and [`StrategyInstance`], which a component and
 //! a native build implement alike, so that neither pipeline nor runtime can tell them apart.
 //!
-//! An artefact is a component with its manifest embedded: one digest for code and promise. [`pack`] makes it, [`PluginHost::load`]
-//! checks it and reports all findings at once. Each instance has a sandbox of its own (memory, CPU, output and log limits); one that
+//! An artefact is a component with its manifest and the rows of its self-test embedded: one digest for code, promise and proof.
+//! [`pack`] makes it, [`PluginHost::load`] checks it and reports all findings at once, [`PluginHost::admit`] also runs it over a
+//! [`Fixture`]: equal runs, equal cuttings, no look ahead, and what a row costs. Each version of the contract is a module of its own
+//! behind the same traits. Each instance has a sandbox of its own (memory, CPU, output and log limits); one that
 //! traps or breaks a limit is retired and answers every later call with the same fault.
 
 mod admission;

@@ -24,6 +24,8 @@ pub(crate) struct Proof {
 
 struct Trial<'a> {
     plugin: &'a Plugin,
+    /// The same one where every NaN is the same.
+    metered: &'a Plugin,
     fixture: &'a Fixture,
     /// Such as `the plugin's own fixture`.
     name: &'a str,
@@ -32,9 +34,10 @@ struct Trial<'a> {
     began: Instant,
 }
 
-/// Runs a plugin over a fixture, again, in other cuttings, and with other rows behind.
-pub(crate) fn prove(plugin: &Plugin, fixture: &Fixture, name: &str) -> Proof {
-    let trial = Trial { plugin, fixture, name, sight_rows: sight_rows(plugin, fixture), began: Instant::now() };
+/// Runs a plugin over a fixture, again, in other cuttings, and with other rows behind; `metered` is the same one on the other engine.
+pub(crate) fn prove(plugin: &Plugin, metered: &Plugin, fixture: &Fixture, name: &str) -> Proof {
+    let trial =
+        Trial { plugin, metered, fixture, name, sight_rows: sight_rows(plugin, fixture), began: Instant::now() };
     let mut proof = Proof::default();
     let rows = fixture.ticks.rows();
     let whole = match trial.run(fixture, Splits::Whole) {
@@ -47,7 +50,7 @@ pub(crate) fn prove(plugin: &Plugin, fixture: &Fixture, name: &str) -> Proof {
     proof.outputs = Some(whole.digest());
     proof.checks.push(("run", Vec::new(), format!("{name}, {rows} rows, {} values or actions", whole.count())));
     let differs = trial.check_determinism(&whole);
-    proof.checks.push(("determinism", differs.into_iter().collect(), format!("{name}, 2 runs")));
+    proof.checks.push(("determinism", differs.into_iter().collect(), format!("{name}, 3 runs")));
     let (split, other_row) = trial.check_splits(&whole);
     let (ahead, explained) = trial.check_look_ahead(&whole, other_row);
     // A row that reads what comes in its block differs by the cutting too; the reason is named once.
@@ -59,26 +62,38 @@ pub(crate) fn prove(plugin: &Plugin, fixture: &Fixture, name: &str) -> Proof {
 
 impl Trial<'_> {
     fn run(&self, fixture: &Fixture, splits: Splits) -> Result<Trace, Finding> {
+        self.run_as(self.plugin, fixture, splits)
+    }
+
+    fn run_as(&self, plugin: &Plugin, fixture: &Fixture, splits: Splits) -> Result<Trace, Finding> {
         if self.began.elapsed() > PATIENCE {
             let what = format!("the runs over {} took longer than {} s", self.name, PATIENCE.as_secs());
             return Err(Finding::new("plugin_too_slow", what, "make the plugin cheaper, or take a shorter fixture"));
         }
-        let trace = self.plugin.trace(fixture, splits).map_err(|fault| {
-            let identity = self.plugin.identity();
-            let finding = Finding::from(named(fault, identity));
+        plugin.trace(fixture, splits).map_err(|fault| {
+            let finding = Finding::from(named(fault, plugin.identity()));
             Finding { what: format!("{} ({}, in {splits})", finding.what, self.name), ..finding }
-        })?;
-        Ok(trace)
+        })
     }
 
     fn check_determinism(&self, whole: &Trace) -> Option<Finding> {
-        let again = match self.run(self.fixture, Splits::Whole) {
-            Ok(again) => again,
-            Err(finding) => return Some(finding),
-        };
-        let found = whole.first_difference(&again)?;
-        let what = format!("two equal runs over {} differ at {found}", self.name);
-        Some(Finding::new("not_deterministic", what, "keep nothing outside the instance").at(row(found.row)))
+        let ways = [
+            (self.plugin, "a second run", "keep nothing outside the instance"),
+            (
+                self.metered,
+                "a run in which every NaN is the same",
+                "let nothing hang on the sign or the payload of a NaN",
+            ),
+        ];
+        ways.into_iter().find_map(|(plugin, way, remedy)| {
+            let again = match self.run_as(plugin, self.fixture, Splits::Whole) {
+                Ok(again) => again,
+                Err(finding) => return Some(finding),
+            };
+            let found = whole.first_difference(&again)?;
+            let what = format!("{}: {way} differs at {found}", self.name);
+            Some(Finding::new("not_deterministic", what, remedy).at(row(found.row)))
+        })
     }
 
     /// What differs by the cutting, and the first row at which it does.

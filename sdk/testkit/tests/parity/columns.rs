@@ -84,7 +84,7 @@ proptest! {
 
     /// F-02
     #[test]
-    fn direction_labels_give_the_same_bits(seed: u64, count in 1usize..3000, horizon in 1i64..300) {
+    fn direction_labels_give_the_same_bits(seed: u64, count in 1usize..3000, horizon in 8i64..300) {
         let plugin = component("labels/direction");
         let given = Params::from([("horizons_rows".to_owned(), ParamValue::Text(format!("{horizon},7")))]);
         let params = plugin.manifest().resolve_params(&given).unwrap();

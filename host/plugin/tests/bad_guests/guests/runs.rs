@@ -60,6 +60,22 @@ pub(super) fn guests() -> Vec<BadGuest> {
             },
         ),
         (
+            "a feature that reads the payload of a NaN",
+            &["not_deterministic"],
+            Guest {
+                // A sum keeps the payload of its NaN on some machines, and may lose it on others.
+                compute: "(local $i i32)
+                    (i64.store (i32.const 512) (i64.const 0x7ff8000000000123))
+                    (f64.store (i32.const 520) (f64.add (f64.load (i32.const 512)) (f64.load (i32.const 528))))
+                    (block $end (loop $more (br_if $end (i32.ge_u (local.get $i) (local.get $words)))
+                      (f64.store (i32.add (local.get $rows) (i32.shl (local.get $i) (i32.const 3)))
+                        (f64.convert_i64_u (i64.and (i64.load (i32.const 520)) (i64.const 0xfff))))
+                      (local.set $i (i32.add (local.get $i) (i32.const 1))) (br $more)))
+                    (call $answer (local.get $rows) (local.get $words))",
+                ..Guest::default()
+            },
+        ),
+        (
             "a feature that traps on the thousandth row",
             &["plugin_trapped"],
             Guest {

@@ -121,7 +121,10 @@ async fn two_plans_change_nothing_and_are_applied_by_hash() {
     let first = plan("taker:champion").await;
     assert_eq!(first.status, 200, "{}", first.body);
     let second = plan("taker:champion").await;
-    assert_eq!(first.body, second.body);
+    // The capacity names what is free on the machine, which is no part of the plan.
+    for part in ["plan_hash", "resolved", "diff"] {
+        assert_eq!(first.body[part], second.body[part]);
+    }
     assert_eq!(first.body["followed"], json!({ "taker:champion": digest }));
     assert!(fake.state.lock().unwrap().operations.is_empty(), "a plan has no effect");
     assert_eq!(world.audit().len(), 3, "nor an entry");

@@ -67,6 +67,9 @@ pub(crate) enum Command {
     /// The whole way from ticks to a report, in one folder
     #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
     Demo(Demo),
+    /// The paper account: lineups on a synthetic market or on recorded days
+    #[command(subcommand)]
+    Paper(Paper),
     /// The control API over HTTP, until SIGINT or SIGTERM
     #[command(after_help = "Example: ghtrader serve --port 0 --json")]
     Serve(Serve),
@@ -397,6 +400,111 @@ pub(crate) struct Demo {
     /// Strength of the synthetic market's planted signal, 0 = none
     #[arg(long, default_value_t = 1.0)]
     pub(crate) signal: f64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Paper {
+    /// Runs the account until its days are over or somebody stops it
+    #[command(after_help = "Example: ghtrader paper run --var cu,au,ag --source synthetic --speed 20")]
+    Run(PaperRun),
+    /// Every variety of a running account
+    #[command(after_help = "Example: ghtrader paper status")]
+    Status {
+        /// Account
+        #[arg(long, default_value = "paper")]
+        account: String,
+    },
+    /// Ends a running account in order
+    #[command(after_help = "Example: ghtrader paper stop")]
+    Stop {
+        /// Account
+        #[arg(long, default_value = "paper")]
+        account: String,
+    },
+}
+
+/// Where a paper account's ticks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PaperSource {
+    /// A market made from a seed
+    Synthetic,
+    /// The days of main_l5 in the store
+    Replay,
+}
+
+impl PaperSource {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Synthetic => "synthetic",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// How fast an account's market goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Speed(f64);
+
+impl Speed {
+    /// Times faster than the market; 0 = as fast as it goes.
+    pub(crate) fn times(self) -> f64 {
+        self.0
+    }
+}
+
+impl std::fmt::Display for Speed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 == 0.0 { f.write_str("full speed") } else { write!(f, "{} x", self.0) }
+    }
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let times = if text == "max" { Some(0.0) } else { text.parse().ok().filter(|t| (0.01..=1e6).contains(t)) };
+        times.map(Self).ok_or_else(|| format!("`{text}` is no speed; give `max` or a number from 0.01 to 1000000"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PaperRun {
+    /// Account
+    #[arg(long, default_value = "paper")]
+    pub(crate) account: String,
+    /// Products, such as cu,au,ag
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub(crate) var: Vec<Variety>,
+    /// Where ticks come from
+    #[arg(long, value_enum, default_value = "synthetic")]
+    pub(crate) source: PaperSource,
+    /// Times faster than the market, or max
+    #[arg(long, default_value = "1")]
+    pub(crate) speed: Speed,
+    /// Lineup of a variety for which none was ever active; the reference lineup if absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) lineup: Option<PathBuf>,
+    /// Synthetic: seed of the market
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Synthetic: strength of the planted signal, 0 = none
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) signal: f64,
+    /// Synthetic: trading days
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub(crate) days: u32,
+    /// Synthetic: rows of a day, about
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1000..=66000))]
+    pub(crate) rows_per_day: Option<u32>,
+    /// Replay: this day alone
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with_all = ["from", "to"])]
+    pub(crate) day: Option<TradingDay>,
+    /// Replay: first day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) from: Option<TradingDay>,
+    /// Replay: last day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) to: Option<TradingDay>,
 }
 
 #[derive(Debug, Args)]

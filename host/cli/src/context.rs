@@ -2,9 +2,12 @@
 
 use crate::args::Global;
 use crate::progress::Progress;
+use ghtrader_control::{ControlConfig, open_registry, planning_room};
 use ghtrader_core::{Calendar, ErrorClass, Problem};
+use ghtrader_plugin::Registry;
 use ghtrader_settings::Settings;
 use ghtrader_store::{EmbeddedStore, HashOnRead, StoreOptions};
+use ghtrader_trading::Room;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -90,6 +93,21 @@ impl Context {
     /// A folder named by a setting, under the root.
     pub(crate) fn dir(&self, key: &str) -> PathBuf {
         self.root.join(self.settings.text_of(key).unwrap_or_default())
+    }
+
+    /// What the control API and the services of this root have in common.
+    pub(crate) fn control(&self) -> ControlConfig {
+        ControlConfig::new(&self.root, &self.settings, &self.calendar, crate::commands::plugin::host_config(self))
+    }
+
+    /// The registry of artefacts.
+    pub(crate) fn registry(&self) -> Result<Registry, Problem> {
+        open_registry(&self.control())
+    }
+
+    /// What a lineup may use.
+    pub(crate) fn room(&self) -> Room {
+        planning_room(&self.control())
     }
 
     /// The embedded store.

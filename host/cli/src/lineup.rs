@@ -167,7 +167,7 @@ pub(crate) fn prepare(
 }
 
 /// The scheduled days from `from` to `to` that have rows.
-fn base_days(
+pub(crate) fn base_days(
     context: &Context,
     store: &dyn Store,
     schedule: &Schedule,

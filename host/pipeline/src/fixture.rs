@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 /// Rows of each of the two days of the standard stretch.
 const DAY_ROWS: usize = 1_000;
 /// Dense enough for gaps to be rare.
-const ROWS_PER_DAY: u32 = 20_000;
+const ROWS_PER_DAY: u32 = 15_000;
 const SEED: u64 = 20_250_701;
 /// Places of what a market rarely shows, in the rows of the second day.
 const GAP_AT: usize = 300;
@@ -98,7 +98,6 @@ pub fn fixture_of(plain: PlainTicks, instrument: Instrument, calendar: &Calendar
             (start + b.row, kind)
         }));
     }
-    borders.sort_unstable();
     Fixture { instrument, ticks: plain.ticks, borders }
 }
 

@@ -1,7 +1,5 @@
 //! Admission of the reference plugins on the standard stretch.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use ghtrader_core::Calendar;
 use ghtrader_pipeline::standard_fixture;
 use ghtrader_plugin::{HostConfig, PluginHost};

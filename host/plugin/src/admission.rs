@@ -3,9 +3,7 @@
 use crate::cost::{self, CostCard};
 use crate::host::{Metering, may_start};
 use crate::proof::{self, Proof};
-use crate::{
-    Finding, Fixture, HostConfig, Limits, Plugin, PluginHost, PluginManifest, artefact, guest, manifest_check,
-};
+use crate::{Finding, Fixture, Plugin, PluginHost, PluginManifest, artefact, guest};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,13 +119,8 @@ impl Admission {
         fixture: &Fixture,
         compile: Duration,
     ) {
-        // Counting slows the code down; that is no reason to stop it.
-        let limits = Limits { memory_mib: host.config().limits.memory_mib, ..manifest_check::widest() };
-        let patient = host.with_config(HostConfig { limits, ..host.config().clone() });
-        let mut manifest = plugin.manifest().clone();
-        (manifest.limits.live_call_cpu_ms, manifest.limits.block_call_cpu_ms) = (None, None);
-        let measured = patient
-            .start(artefact, manifest, Metering::On)
+        let measured = host
+            .start(artefact, plugin.manifest().clone(), Metering::On)
             .and_then(|metered| cost::measure(plugin, &metered, fixture, compile).map_err(Finding::from));
         match measured {
             Ok(cost) => {
@@ -136,7 +129,12 @@ impl Admission {
                 self.note("cost", Vec::new(), detail);
                 self.cost = Some(cost);
             }
-            Err(finding) => self.note("cost", vec![finding], String::new()),
+            Err(finding) => {
+                // A fault that the proofs have met already is one finding.
+                let known = self.findings.iter().any(|f| f.code == finding.code);
+                self.checks.push(Check { name: "cost".to_owned(), passed: false, detail: finding.what.clone() });
+                self.findings.extend(Some(finding).filter(|_| !known));
+            }
         }
     }
 }

@@ -104,6 +104,7 @@ fn check_fixture(manifest: &PluginManifest, given: bool) -> Option<Finding> {
     }
 }
 
+/// The component of a module; empty where the manifest, which has findings of its own then, must say what it is and does not.
 fn encode(core_wasm: &[u8], manifest: Option<&PluginManifest>) -> Result<Vec<u8>, Finding> {
     let remedy = "build the crate with the SDK for wasm32-unknown-unknown as a cdylib";
     if !Parser::is_core_wasm(core_wasm) {
@@ -113,11 +114,11 @@ fn encode(core_wasm: &[u8], manifest: Option<&PluginManifest>) -> Result<Vec<u8>
     let mut module = core_wasm.to_vec();
     forget_symbol_hashes(&mut module);
     let invalid = |e: String| Finding::new("module_invalid", format!("the module makes no component: {e}"), remedy);
-    if let Some(manifest) = manifest.filter(|_| !names_its_world(&module)) {
-        // Written without the SDK: the manifest says what it is.
-        if let Some(version) = Version::find(&manifest.plugin.contract) {
-            version.embed_world(&mut module, manifest.plugin.role).map_err(invalid)?;
-        }
+    if !names_its_world(&module) {
+        // Written without the SDK: the manifest says what it is, or why nobody can tell.
+        let Some(manifest) = manifest else { return Ok(Vec::new()) };
+        let Some(version) = Version::find(&manifest.plugin.contract) else { return Ok(Vec::new()) };
+        version.embed_world(&mut module, manifest.plugin.role).map_err(invalid)?;
     }
     let encoder = wit_component::ComponentEncoder::default().validate(true).module(&module);
     encoder.and_then(|mut encoder| encoder.encode()).map_err(|e| invalid(format!("{e:#}")))

@@ -15,15 +15,16 @@ pub(crate) fn get() -> Result<&'static Engine, Finding> {
     ENGINE.get_or_init(|| ticking(make(|_| ())?)).as_ref().map_err(Clone::clone)
 }
 
-/// The engine that counts instructions, for cost cards alone: counting costs speed.
+/// The engine that counts instructions, for cost cards alone: counting costs speed. Fuel is its clock, so it needs no epochs.
 pub(crate) fn metered() -> Result<&'static Engine, Finding> {
     static ENGINE: OnceLock<Result<Engine, Finding>> = OnceLock::new();
     let counting = |config: &mut Config| {
         config.consume_fuel(true);
+        config.epoch_interruption(false);
         // What is inlined is the compiler's choice, and the count must not hang on it.
         config.compiler_inlining(Inlining::No);
     };
-    ENGINE.get_or_init(|| ticking(make(counting)?)).as_ref().map_err(Clone::clone)
+    ENGINE.get_or_init(|| make(counting)).as_ref().map_err(Clone::clone)
 }
 
 fn failed(what: String) -> Finding {

@@ -7,9 +7,9 @@ use ghtrader_kernels::wire::Boundary;
 /// Name of the custom section with the encoded fixture.
 pub const FIXTURE_SECTION: &str = "ghtrader:fixture";
 /// Most rows of an encoded fixture.
-pub const MAX_FIXTURE_ROWS: usize = 20_000;
+pub const MAX_FIXTURE_ROWS: usize = 10_000;
 /// Largest encoded fixture, bytes.
-pub const MAX_FIXTURE_BYTES: usize = 2 << 20;
+pub const MAX_FIXTURE_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8] = b"ghtrader fixture 1\n";
 const MAX_SYMBOL_BYTES: usize = 64;
@@ -22,7 +22,7 @@ pub struct Fixture {
     pub instrument: Instrument,
     /// The rows, in order of time.
     pub ticks: TickTable,
-    /// Borders by the row that they lie before, ascending.
+    /// Borders by the row that they lie before, ascending; several before one row are told in this order.
     pub borders: Vec<(usize, Boundary)>,
 }
 
@@ -188,13 +188,15 @@ impl Fixture {
         if let Some(row) = ticks.phase.iter().position(|p| usize::from(*p) >= Phase::ALL.len()) {
             return invalid(format!("has phase {} at row {row}", ticks.phase[row]));
         }
-        let mut before = (0, None);
-        for (row, kind) in &self.borders {
-            let now = (*row, Some(*kind));
-            if *row >= rows || now <= before {
-                return invalid(format!("has a border before row {row} out of order or behind its {rows} rows"));
+        for (i, (row, kind)) in self.borders.iter().enumerate() {
+            let before = &self.borders[..i];
+            let same_row = before.iter().rev().take_while(|(at, _)| at == row);
+            let in_order = before.last().is_none_or(|(at, _)| at <= row);
+            if *row >= rows || !in_order || same_row.into_iter().any(|(_, told)| told == kind) {
+                return invalid(format!(
+                    "has a border before row {row} out of order, told twice or behind its {rows} rows"
+                ));
             }
-            before = now;
         }
         Ok(())
     }

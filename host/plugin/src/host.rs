@@ -71,11 +71,6 @@ impl PluginHost {
         &self.config
     }
 
-    /// The same host with other settings.
-    pub(crate) fn with_config(&self, config: HostConfig) -> Self {
-        Self { config, ..self.clone() }
-    }
-
     pub(crate) fn slots(&self) -> &InstanceSlots {
         &self.slots
     }

@@ -109,8 +109,8 @@ impl Trial<'_> {
     /// Replaces the rows behind some row and looks for a change before it; whether that explains a difference at `other_row`.
     fn check_look_ahead(&self, whole: &Trace, other_row: Option<usize>) -> (Option<Finding>, bool) {
         let mut first: Option<(usize, Finding)> = None;
-        for (cut, known) in self.cuts(other_row) {
-            let other = match self.run(&self.fixture.with_other_rows(cut, cut as u64), Splits::Whole) {
+        for (seed, (cut, known)) in (0..).zip(self.cuts(other_row)) {
+            let other = match self.run(&self.fixture.with_other_rows(cut, seed), Splits::Whole) {
                 Ok(other) => other,
                 Err(finding) => return (Some(finding), false),
             };
@@ -134,9 +134,9 @@ impl Trial<'_> {
         let rows = self.fixture.ticks.rows();
         let mut rng = Rng::new(rows as u64);
         let drawn = (0..CUTS).map(|_| 1 + rng.below(rows.max(2) as u64 - 1) as usize);
-        // The rows behind one that differs by the cutting tell why it does.
-        let told = other_row.map(|at| at + 1 + self.sight_rows);
-        let seen = told.into_iter().chain(drawn).map(|cut| (cut, cut.saturating_sub(self.sight_rows)));
+        // The rows behind one that differs by the cutting tell why it does: once with higher prices, once with lower ones.
+        let told = other_row.map(|at| [at + 1 + self.sight_rows; 2]);
+        let seen = told.into_iter().flatten().chain(drawn).map(|cut| (cut, cut.saturating_sub(self.sight_rows)));
         let about = &self.plugin.manifest().plugin;
         let ends = match about.role {
             // No label sees over the end of its reach, however near that is.

@@ -13,8 +13,8 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap};
 const MAX_PARTS: usize = 32;
 /// Elements of all tables of an instance.
 const MAX_TABLE_ELEMENTS: u64 = 1 << 20;
-/// Instructions of an instance that counts them, far more than its time limits let it execute.
-const METERED_FUEL: u64 = 1 << 40;
+/// Instructions of an instance that counts them: more than its time limits let one execute that is not counted.
+const METERED_FUEL: u64 = 1 << 36;
 /// Log lines that are kept for a fault's message.
 const TAIL_LINES: usize = 8;
 

@@ -1,6 +1,7 @@
 //! The asking side of the socket.
 
 use crate::protocol::{Call, Failure, PROTOCOL_VERSION, Reply, Request, ServiceEvent};
+use ghtrader_core::{ErrorClass, Problem};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -32,6 +33,28 @@ pub enum ClientError {
     /// The service refused.
     #[error("{}", .0.what)]
     Refused(Failure),
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        let what = error.to_string();
+        match error {
+            ClientError::NotRunning { account } => Self::new(
+                "service_unavailable",
+                ErrorClass::Unavailable,
+                what,
+                format!("start it: ghtrader paper run --account {account} --var cu,au,ag"),
+            ),
+            ClientError::Broken { .. } => {
+                Self::new("service_broken", ErrorClass::Unavailable, what, "look at the variety before you ask again")
+            }
+            // The codes of a service are those of this program; one that is not known comes from another version.
+            ClientError::Refused(failure) => {
+                let what = format!("[{}] {}", failure.code, failure.what);
+                Self::new("service_refused", failure.error_class(), what, failure.remedy)
+            }
+        }
+    }
 }
 
 /// Asks one account's service; each call has a connection of its own.

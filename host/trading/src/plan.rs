@@ -145,6 +145,38 @@ pub fn make_plan(registry: &Registry, room: &Room, base: &VarietyView, file: &Li
     Ok(plan)
 }
 
+/// Resolves the lineup that a variety starts with.
+///
+/// # Errors
+/// As [`make_plan`].
+pub fn first_lineup(
+    registry: &Registry,
+    room: &Room,
+    account: &str,
+    variety: &str,
+    file: &LineupFile,
+) -> Result<ResolvedLineup, Problem> {
+    let nothing = VarietyView {
+        account: account.to_owned(),
+        variety: variety.to_owned(),
+        generation: 0,
+        state: String::new(),
+        active: None,
+        standby: None,
+        shadow: None,
+        operation: None,
+        contract: String::new(),
+        ticks: 0,
+        last_tick_ns: 0,
+        tick_age_ms: None,
+        position_lots: 0,
+        working_orders: 0,
+        equity_cny: 0.0,
+        updated_at_ns: 0,
+    };
+    Ok(make_plan(registry, room, &nothing, file)?.resolved)
+}
+
 /// The digest under which a plan is applied, worked out of its parts: what was changed on the way shows.
 pub fn plan_hash(plan: &Plan) -> Digest {
     let mut b = DigestBuilder::new("ghtrader plan 1");

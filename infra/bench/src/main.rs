@@ -2,11 +2,14 @@
 //!
 //! Called by `cargo xtask bench NAME`.
 
+mod decide;
 mod features;
 mod import;
 mod oracle;
 mod replay;
+mod sandbox;
 mod study;
+mod swap;
 
 use anyhow::{Result, bail};
 
@@ -14,12 +17,17 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     match name {
+        "decide" => decide::run(rest),
         "features" => features::run(rest),
         "import" => import::run(rest),
         "oracle" => oracle::run(rest),
         "replay" => replay::run(rest),
+        "sandbox" => sandbox::run(rest),
         "study" => study::run(rest),
-        _ => bail!("unknown benchmark `{name}`; there are features, import, oracle, replay and study"),
+        "swap" => swap::run(rest),
+        _ => bail!(
+            "unknown benchmark `{name}`; there are decide, features, import, oracle, replay, sandbox, study and swap"
+        ),
     }
 }
 

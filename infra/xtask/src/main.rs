@@ -20,6 +20,9 @@ cargo xtask COMMAND
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
+  bench decide                       tick → decision of a lineup in wasm, against the same code native
+  bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
+  bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
 ";
@@ -35,7 +38,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "setup" => guests::setup().and_then(|_| python::setup()).map(drop),
         "plugins" => {
-            let host = cargo(&["build", "--release", "-p", "ghtrader-cli"]).run("build the host");
+            let host = host_build().run("build the host");
             host.and_then(|()| guests::build()).map(drop)
         }
         "lint" => lint(),
@@ -57,10 +60,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// One selection of packages for everything: another one would have other features, and compile the engine once more.
+fn host_build() -> Step {
+    cargo(&["build", "--release", "--workspace", "--bins"])
+}
+
 /// Builds host and plugins and hands over to `ghtrader demo`.
 fn demo(args: &[String]) -> Result<(), Failure> {
     guests::setup()?;
-    cargo(&["build", "--release", "-p", "ghtrader-cli"]).run("build the host")?;
+    host_build().run("build the host")?;
     let artefacts = guests::build()?;
     let mut step = ghtrader(&["demo"]);
     step.arg("--plugins").arg(artefacts);
@@ -122,10 +130,10 @@ fn lint() -> Result<(), Failure> {
 
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
-        return Err(Failure("bench what? import, replay, features or oracle".to_owned()));
+        return Err(Failure("bench what? import, replay, features, decide, swap, sandbox or oracle".to_owned()));
     };
     guests::setup()?;
-    cargo(&["build", "--release", "-p", "ghtrader-bench", "-p", "ghtrader-cli"]).run("build the benchmarks")?;
+    host_build().run("build the benchmarks")?;
     let artefacts = guests::build()?;
     let mut step = Step::new(steps::binary("ghtrader-bench"));
     step.args(args);
@@ -140,7 +148,7 @@ fn study(args: &[String]) -> Result<(), Failure> {
     if args.first().map(String::as_str) != Some("signal") {
         return Err(Failure("study what? signal".to_owned()));
     }
-    cargo(&["build", "--release", "-p", "ghtrader-bench", "-p", "ghtrader-cli"]).run("build the study")?;
+    host_build().run("build the study")?;
     let artefacts = guests::build()?;
     let mut step = Step::new(steps::binary("ghtrader-bench"));
     step.arg("study").args(args);

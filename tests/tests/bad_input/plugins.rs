@@ -235,6 +235,31 @@ fn a_column_that_does_not_exist() {
     assert!(!desk.path("packed.wasm").exists());
 }
 
+/// The packer runs a self-test's rows, a file beside the manifest, and notes the digest of what came out.
+#[test]
+fn a_self_test_is_packed_with_its_rows() {
+    let desk = Desk::empty();
+    Ticks::new("SHFE.cu2509", 300).write(desk.dir.path());
+    write(&desk.path("module.wasm"), Guest::default().module());
+    let pack = |more: &str| {
+        let fixture = format!("{MANIFEST}\n[self_test]\nfixture = \"SHFE.cu2509.csv\"\n{more}");
+        write(&desk.path("plugin.toml"), fixture);
+        desk.program.json(&["plugin", "pack", "module.wasm", "--manifest", "plugin.toml", "--out", "packed.wasm"])
+    };
+    let (exit, packed) = pack("");
+    assert_eq!(exit, 0, "{packed:#}");
+    assert_eq!(desk.program.ok(&["plugin", "check", "packed.wasm"])["admitted"], true);
+    assert_eq!(pack("").1["digest"], packed["digest"], "same input, same bytes");
+    let (exit, answer) = pack(&format!("output_sha256 = \"{}\"\n", "0".repeat(64)));
+    assert!(exit != 0 && answer["error"]["code"] == "self_test_mismatch", "{answer:#}");
+    let found = answer["error"]["what"].as_str().unwrap().split_whitespace().find(|w| w.len() == 65).unwrap();
+    let (exit, answer) = pack(&format!("output_sha256 = \"{}\"\n", found.trim_end_matches(',')));
+    assert_eq!((exit, &answer["digest"]), (0, &packed["digest"]), "the digest that was named is the right one");
+    std::fs::remove_file(desk.path("SHFE.cu2509.csv")).unwrap();
+    let (exit, answer) = pack("");
+    assert!(exit != 0 && answer["error"]["what"].as_str().unwrap().contains("SHFE.cu2509.csv"), "{answer:#}");
+}
+
 #[test]
 fn a_parameter_out_of_bounds() {
     let desk = Desk::empty();

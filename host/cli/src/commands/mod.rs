@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod init;
 pub(crate) mod main_contract;
+mod paper;
 pub(crate) mod plugin;
 mod serve;
 mod token;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Label(command) => columns::run(&context, ghtrader_plugin::Role::Label, command),
         Command::Train(command) => train::run(&context, command),
         Command::Backtest(command) => backtest::run(&context, command),
+        Command::Paper(command) => paper::run_command(&context, command),
         Command::Demo(command) => demo::run(&context, command),
         Command::Serve(flags) => serve::run(&context, &flags),
         Command::Token(command) => token::run(&context, command),

@@ -65,25 +65,30 @@ fn made_column(name: &str, ticks: &TickTable) -> Vec<f64> {
 }
 
 impl Fixture {
-    /// The same stretch with other rows from `row` on: prices, sizes and times, by a seed. Borders stay.
+    /// The same stretch with other rows from `row` on: prices, sizes and times, by a seed; prices are higher for an even one, lower
+    /// for an odd one. Borders stay.
     pub(crate) fn with_other_rows(&self, row: usize, seed: u64) -> Self {
         let mut other = self.clone();
         let ticks = &mut other.ticks;
-        let (mut shift_ticks, mut traded) = (0.0f64, 0.0);
         let mut rng = super::Rng::new(seed);
         let price_tick = if self.instrument.price_tick > 0.0 { self.instrument.price_tick } else { 1.0 };
+        let away_ticks = if seed.is_multiple_of(2) { 22.0 } else { -22.0 };
+        let (mut shift_ticks, mut traded) = (0.0f64, 0.0);
         for at in row..ticks.rows() {
             // Another market, yet one that could be: prices on the grid, what is counted over the day never falls.
             shift_ticks = (shift_ticks + rng.below(5) as f64 - 2.0).clamp(-20.0, 20.0);
             traded += 1.0 + rng.below(40) as f64;
             ticks.ts_ns[at] = ticks.ts_ns[at].saturating_add(LATER_NS);
             for column in Column::floats() {
-                let change = match column {
-                    Column::Volume | Column::Amount => traded,
-                    column if column.is_price() => price_tick * (shift_ticks + 22.0),
-                    _ => 1.0 + rng.below(40) as f64,
-                };
-                ticks.floats[column.index() - 1][at] += change;
+                let value = &mut ticks.floats[column.index() - 1][at];
+                match column {
+                    Column::Volume | Column::Amount => *value += traded,
+                    column if column.is_price() => {
+                        let moved = *value + price_tick * (shift_ticks + away_ticks);
+                        *value = if moved <= 0.0 { price_tick } else { moved };
+                    }
+                    _ => *value += 1.0 + rng.below(40) as f64,
+                }
             }
         }
         other

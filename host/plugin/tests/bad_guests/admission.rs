@@ -1,15 +1,16 @@
 //! What is refused before it runs, with all findings at once.
 
-use crate::guest::{Guest, MANIFEST};
-use ghtrader_plugin::{Finding, HostConfig, Instrument, Limits, ParamValue, Params, PluginHost, pack};
-use wasm_encoder::{Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, InstanceType};
+use crate::guests::{Guest, instrument, manifest};
+use crate::walk::{ROWS, walk};
+use ghtrader_plugin::{Boundary, Finding, Fixture, HostConfig, Limits, ParamValue, Params, PluginHost, Splits, pack};
 
 fn host() -> PluginHost {
     PluginHost::new(HostConfig::default()).unwrap()
 }
 
-fn instrument() -> Instrument {
-    Instrument { symbol: "SHFE.cu2602".to_owned(), price_tick: 10.0, multiplier: 5.0 }
+/// The truth about the default guest.
+fn truth() -> String {
+    manifest("feature", "0.1.0-next")
 }
 
 #[track_caller]
@@ -48,14 +49,12 @@ fn damage_anywhere_is_an_error_and_no_crash() {
 /// P-27
 #[test]
 fn all_findings_come_at_once() {
-    let (mut types, mut imports) = (ComponentTypeSection::new(), ComponentImportSection::new());
-    types.instance(&InstanceType::new());
-    imports.import("wasi:cli/environment@0.2.0", ComponentTypeRef::Instance(0));
-    let mut wasi = Component::new();
-    wasi.section(&types).section(&imports);
-    check_codes(host().load(&wasi.finish()), &["import_undeclared", "manifest_missing", "world_mismatch"]);
+    let wasi = wat::parse_str(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap();
+    check_codes(host().load(&wasi), &["import_undeclared", "manifest_missing", "world_mismatch"]);
+    let places: Vec<String> = host().admit(&wasi, &walk()).findings.into_iter().map(|f| f.place).collect();
+    assert_eq!(places, ["import wasi:cli/environment@0.2.0", "section ghtrader:manifest", "exports"]);
 
-    let manifest = MANIFEST
+    let manifest = truth()
         .replace("\"last_price\"", "\"last_prise\", \"volume\", \"volume\"")
         .replace("version = \"0.1.0\"", "version = \"0.1\"")
         .replace("unit = \"CNY\"", "unit = \"\"")
@@ -67,101 +66,15 @@ fn all_findings_come_at_once() {
 }
 
 #[test]
-fn a_module_that_needs_wasi_is_not_packed() {
-    let module = wat::parse_str(
-        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#,
-    );
-    check_codes(pack(&module.unwrap(), MANIFEST, None), &["module_invalid"]);
-    check_codes(pack(b"no wasm", MANIFEST, None), &["not_a_module"]);
-}
-
-#[test]
 fn manifest_keys_are_checked() {
-    let unknown = MANIFEST.replace("warmup_rows", "warm_up_rows").replace("memory_mib", "memory_gib");
+    let unknown = truth().replace("warmup_rows", "warm_up_rows").replace("memory_mib", "memory_gib");
     check_codes(Guest::default().with_manifest(&unknown), &["manifest_unknown_key", "manifest_unknown_key"]);
-    let missing = MANIFEST.replace("version = \"0.1.0\"\n", "").replace("unit = \"CNY\"\n", "");
+    let missing = truth().replace("version = \"0.1.0\"\n", "").replace("unit = \"CNY\"\n", "");
     check_codes(Guest::default().with_manifest(&missing), &["manifest_missing_key", "manifest_missing_key"]);
     check_codes(Guest::default().with_manifest("[plugin"), &["manifest_invalid"]);
     check_codes(Guest::default().with_manifest(""), &["manifest_missing_key"]);
-    let wrong_type = MANIFEST.replace("warmup_rows = 0", "warmup_rows = \"none\"");
+    let wrong_type = truth().replace("warmup_rows = 0", "warmup_rows = \"none\"");
     check_codes(Guest::default().with_manifest(&wrong_type), &["manifest_invalid"]);
-}
-
-#[test]
-fn the_world_is_the_manifests() {
-    let label = MANIFEST.replace("role = \"feature\"", "role = \"label\"").replace("warmup_rows", "lookahead_rows");
-    check_codes(Guest::default().with_manifest(&label), &["world_mismatch"]);
-    let later = MANIFEST.replace("0.1.0-next", "9.9.9");
-    check_codes(Guest::default().with_manifest(&later), &["contract_unsupported"]);
-    let closed = PluginHost::new(HostConfig { dev_channel: false, ..HostConfig::default() }).unwrap();
-    check_codes(closed.load(&Guest::default().artefact()), &["contract_unreleased"]);
-}
-
-#[test]
-fn an_embedded_manifest_is_one_and_canonical() {
-    let artefact = Guest::default().artefact();
-    let section = |name: &str, data: &[u8]| {
-        let mut body = vec![name.len() as u8];
-        body.extend(name.as_bytes());
-        body.extend(data);
-        let mut out = vec![0];
-        let mut rest = body.len();
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
-        out.extend(body);
-        out
-    };
-    let at = artefact.windows(17).rposition(|w| w == b"ghtrader:manifest").unwrap() + 17;
-    let json = artefact[at..].to_owned();
-    let bare = artefact[..artefact.len() - section("ghtrader:manifest", &json).len()].to_owned();
-    let with = |sections: &[&[u8]]| {
-        let mut bytes = bare.clone();
-        sections.iter().for_each(|s| bytes.extend(section("ghtrader:manifest", s)));
-        host().load(&bytes)
-    };
-    assert_eq!(with(&[&json]).unwrap().manifest().plugin.name, "echo");
-    check_codes(with(&[]), &["manifest_missing"]);
-    check_codes(with(&[&json, &json]), &["manifest_duplicate"]);
-    check_codes(with(&[b"{}"]), &["manifest_missing_key"]);
-    check_codes(with(&[b"\xff\xfe"]), &["manifest_invalid"]);
-    let spaced = [b" ".as_slice(), &json].concat();
-    check_codes(with(&[&spaced]), &["manifest_not_canonical"]);
-    let more = String::from_utf8(json).unwrap().replacen("{\"plugin\":{", "{\"plugin\":{\"licence\":\"x\",", 1);
-    check_codes(with(&[more.as_bytes()]), &["manifest_unknown_key"]);
-}
-
-#[test]
-fn a_manifest_that_lies_is_refused() {
-    for lie in [
-        MANIFEST.replace("\"last_price\"", "\"volume\""),
-        MANIFEST.replace("name = \"echo\"\nunit", "name = \"other\"\nunit"),
-        MANIFEST.replace("\"CNY\"", "\"lots\""),
-    ] {
-        let artefact = Guest::default().with_manifest(&lie).unwrap();
-        check_codes(host().load(&artefact), &["plugin_contract"]);
-    }
-    let warm = Guest { init: "(i32.store (i32.const 20) (i32.const 7)) (i32.const 0)", ..Guest::default() };
-    check_codes(host().load(&warm.artefact()), &["plugin_contract"]);
-    let unknown = Guest { init: "(i32.store8 (i32.const 64) (i32.const 0x78)) (i32.const 0)", ..Guest::default() };
-    check_codes(host().load(&unknown.artefact()), &["plugin_contract"]);
-}
-
-#[test]
-fn a_start_that_fails_is_refused() {
-    for (init, code) in [
-        ("unreachable", "plugin_trapped"),
-        ("(loop (br 0)) unreachable", "plugin_deadline"),
-        ("(drop (memory.grow (i32.const 65535))) (i32.const 0)", "plugin_memory"),
-        ("(i32.const -4)", "plugin_contract"),
-        ("(i32.store (i32.const 4) (i32.const -8)) (i32.const 0)", "plugin_contract"),
-        ("(call $error (i32.const 64) (i32.const 10))", "plugin_error"),
-    ] {
-        check_codes(host().load(&Guest { init, ..Guest::default() }.artefact()), &[code]);
-    }
-    check_codes(host().load(&Guest { memory: "65536", ..Guest::default() }.artefact()), &["plugin_memory"]);
 }
 
 #[test]
@@ -174,7 +87,7 @@ fn limits_above_the_hosts_are_refused() {
 #[test]
 fn parameters_are_checked_against_the_manifest() {
     let manifest = format!(
-        "{MANIFEST}
+        "{}
 [[param]]
 name = \"rows\"
 type = \"integer\"
@@ -188,7 +101,8 @@ name = \"share\"
 type = \"number\"
 default = 1
 min = 0
-max = 1"
+max = 1",
+        truth()
     );
     let plugin = host().load(&Guest::default().with_manifest(&manifest).unwrap()).unwrap();
     let with = |name: &str, value: ParamValue| {
@@ -244,4 +158,148 @@ fn packing_is_deterministic_and_the_cache_is_only_a_cache() {
         assert_eq!(answer(), [1, 2, 3]);
         assert_ne!(std::fs::read(damaged).unwrap(), b"damaged", "{damaged:?} was not replaced");
     }
+}
+
+/// C-01, P-27: what is wrong with the promise, with the start and with the code comes in one answer, each with its place.
+#[test]
+fn faults_of_three_kinds_come_in_one_answer() {
+    let peeking = "(call $answer (i32.add (local.get $rows) (select (i32.const 8) (i32.const 0)
+        (i32.gt_u (local.get $words) (i32.const 1)))) (local.get $words))";
+    let artefact = Guest { compute: peeking, ..Guest::default() }.artefact();
+    let small = Limits { memory_mib: 8, output_mib: 64, ..Limits::default() };
+    let host = PluginHost::new(HostConfig { limits: small, dev_channel: false, ..HostConfig::default() }).unwrap();
+    let admission = host.admit(&artefact, &walk());
+    let found: Vec<(&str, &str)> = admission.findings.iter().map(|f| (f.code, f.place.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("limit_above_host", "plugin.toml: limits.memory_mib"),
+            ("contract_unreleased", "plugin.toml: plugin.contract"),
+            ("look_ahead", "row 0"),
+        ]
+    );
+    assert!(admission.plugin.is_none() && admission.cost.is_some());
+    let failed: Vec<&str> = admission.checks.iter().filter(|c| !c.passed).map(|c| c.name.as_str()).collect();
+    assert_eq!(failed, ["limits", "world", "look_ahead"]);
+}
+
+/// A look ahead is named with the row whose output changed.
+#[test]
+fn a_look_ahead_has_its_row() {
+    // From row 700 on it gives the next row's price.
+    let late = Guest {
+        more: "(global $seen (mut i32) (i32.const 0))",
+        compute: "(local $i i32)
+            (block $end (loop $more
+              (br_if $end (i32.ge_u (i32.add (local.get $i) (i32.const 1)) (local.get $words)))
+              (if (i32.ge_u (i32.add (global.get $seen) (local.get $i)) (i32.const 700))
+                (then (i64.store (i32.add (local.get $rows) (i32.shl (local.get $i) (i32.const 3)))
+                  (i64.load (i32.add (local.get $rows) (i32.shl (i32.add (local.get $i) (i32.const 1)) (i32.const 3)))))))
+              (local.set $i (i32.add (local.get $i) (i32.const 1))) (br $more)))
+            (global.set $seen (i32.add (global.get $seen) (local.get $words)))
+            (call $answer (local.get $rows) (local.get $words))",
+        ..Guest::default()
+    };
+    let admission = host().admit(&late.artefact(), &walk());
+    let [finding] = admission.findings.as_slice() else { panic!("{:#?}", admission.findings) };
+    let row: usize = finding.place.strip_prefix("row ").unwrap().parse().unwrap();
+    assert!(finding.code == "look_ahead" && (700..720).contains(&row), "{finding}");
+    assert!(finding.what.contains("echo"), "{finding}");
+}
+
+/// Many bit patterns are one NaN: what differs in them alone is the same.
+#[test]
+fn payloads_of_nan_are_no_difference() {
+    let marked = Guest {
+        more: "(global $calls (mut i64) (i64.const 0))",
+        compute: "(global.set $calls (i64.add (global.get $calls) (i64.const 1)))
+            (i64.store (local.get $rows) (i64.or (i64.const 0x7ff8000000000000) (global.get $calls)))
+            (call $answer (local.get $rows) (i32.const 1))",
+        ..Guest::default()
+    };
+    let plugin = host().load(&marked.artefact()).unwrap();
+    let one = Fixture { borders: Vec::new(), ..walk() };
+    let [a, b] = [0, 1].map(|_| plugin.trace(&one, Splits::Single).unwrap());
+    assert_eq!(a.first_difference(&b), None);
+    let mut feature = plugin.feature(&Params::new(), &instrument()).unwrap();
+    let mut raw = Vec::new();
+    (0..2).for_each(|_| feature.compute(&[0], &mut raw).unwrap());
+    assert_ne!(raw[0].to_bits(), raw[1].to_bits(), "the guest does mark them");
+}
+
+fn self_testing(more: &str) -> String {
+    format!("{}\n[self_test]\nfixture = \"ticks.csv\"\n{more}", truth())
+}
+
+#[test]
+fn a_self_test_travels_inside_the_artefact() {
+    let fixture = walk();
+    let module = Guest::default().module();
+    let artefact = pack(&module, &self_testing(""), Some(&fixture)).unwrap();
+    assert_eq!(artefact, pack(&module, &self_testing(""), Some(&fixture)).unwrap(), "same input, same bytes");
+    let admission = host().admit(&artefact, &walk());
+    assert!(admission.findings.is_empty(), "{:#?}", admission.findings);
+    let plugin = admission.plugin.unwrap();
+    let promised = plugin.manifest().self_test.clone().unwrap().output_sha256.unwrap();
+    assert_eq!(promised, plugin.trace(&fixture, Splits::Random(9)).unwrap().digest().to_string());
+    assert!(admission.checks.iter().any(|c| c.name == "self_test" && c.passed && c.detail.contains(&promised)));
+
+    // A pinned digest is kept, or refused with the one found.
+    let pinned = self_testing(&format!("output_sha256 = \"{promised}\"\n"));
+    assert_eq!(pack(&module, &pinned, Some(&fixture)).unwrap(), artefact);
+    let wrong = pinned.replace(&promised[..8], "00000000");
+    let findings = pack(&module, &wrong, Some(&fixture)).unwrap_err();
+    assert!(findings[0].code == "self_test_mismatch" && findings[0].what.contains(&promised), "{findings:#?}");
+
+    check_codes(pack(&module, &self_testing(""), None), &["fixture_missing"]);
+    check_codes(pack(&module, &truth(), Some(&fixture)), &["fixture_undeclared"]);
+    let bad = Fixture { borders: vec![(ROWS, Boundary::Gap)], ..walk() };
+    check_codes(pack(&module, &self_testing(""), Some(&bad)), &["fixture_invalid"]);
+    let trapping = Guest { compute: "unreachable", ..Guest::default() };
+    check_codes(pack(&trapping.module(), &self_testing(""), Some(&fixture)), &["plugin_trapped"]);
+}
+
+#[test]
+fn a_self_test_that_was_tampered_with_is_refused() {
+    let artefact = pack(&Guest::default().module(), &self_testing(""), Some(&walk())).unwrap();
+    let json = crate::guests::bytes::manifest_of(&artefact);
+    let fixture = walk().encode().unwrap();
+    let with = |json: &str, fixtures: &[&[u8]]| {
+        let tampered = crate::guests::bytes::sealed(&artefact, &[json.as_bytes()], fixtures);
+        host().admit(&tampered, &walk()).findings.iter().map(|f| f.code).collect::<Vec<_>>()
+    };
+    assert_eq!(with(&json, &[&fixture]), Vec::<&str>::new());
+    assert_eq!(with(&json, &[]), ["fixture_missing"]);
+    assert_eq!(with(&json, &[&fixture, &fixture]), ["fixture_duplicate"]);
+    assert_eq!(with(&json, &[&fixture[..fixture.len() - 1]]), ["fixture_damaged"]);
+    assert_eq!(with(&json, &[&[fixture.as_slice(), b"x"].concat()]), ["fixture_damaged"]);
+    let mut other = walk();
+    other.ticks.floats[0][3] += 10.0;
+    assert_eq!(with(&json, &[&other.encode().unwrap()]), ["self_test_mismatch"]);
+    let at = json.find("\"output_sha256\":\"").unwrap() + 17;
+    let lie = format!("{}{}{}", &json[..at], "0".repeat(64), &json[at + 64..]);
+    assert_eq!(with(&lie, &[&fixture]), ["self_test_mismatch"]);
+    let unpinned = json.replace(&json[at - 18..at + 65], "");
+    assert_eq!(with(&unpinned, &[&fixture]), ["manifest_missing_key"]);
+}
+
+/// P-25: the card counts, so that it is the same again; it shares every limit.
+#[test]
+fn the_cost_card_counts() {
+    let cards = [0, 1].map(|_| host().admit(&Guest::strategy().artefact(), &walk()).cost.unwrap());
+    assert_eq!(cards[0].instructions_per_row.to_bits(), cards[1].instructions_per_row.to_bits());
+    assert!((10.0..100.0).contains(&cards[0].instructions_per_row), "{cards:#?}");
+    assert_eq!((cards[0].rows, cards[0].memory_high_water_bytes), (ROWS as u64, 65_536));
+    let names: Vec<&str> = cards[0].limits.iter().map(|l| l.name.as_str()).collect();
+    assert_eq!(names, ["memory_mib", "live_call_cpu_ms", "block_call_cpu_ms", "output_mib"]);
+    assert!(cards[0].live_call_ns[0] <= cards[0].live_call_ns[1]);
+    // Twice the work is about twice the instructions.
+    let twice = Guest {
+        compute: "(local $i i32) (loop $more (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $more (i32.lt_u (local.get $i) (i32.mul (local.get $words) (i32.const 100)))))
+            (call $answer (local.get $rows) (local.get $words))",
+        ..Guest::default()
+    };
+    let cost = host().admit(&twice.artefact(), &walk()).cost.unwrap();
+    assert!((700.0..1100.0).contains(&cost.instructions_per_row), "{cost:#?}");
 }

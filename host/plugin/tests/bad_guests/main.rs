@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admission;
-mod guest;
+mod contracts;
+mod guests;
 mod running;
 mod strategy;
+mod table;
+mod walk;

@@ -207,7 +207,8 @@ where
     }
 }
 
-async fn refused(app: &App, mut entry: AuditEntry, refusal: Refusal) -> Reply {
+/// Writes a refused attempt and gives its answer.
+pub(crate) async fn refused(app: &App, mut entry: AuditEntry, refusal: Refusal) -> Reply {
     entry.evidence.push(refusal.code().to_owned());
     if refusal.status().is_server_error() {
         entry.outcome = Outcome::Failed;

@@ -45,7 +45,7 @@ const READ: [(&str, &str); 9] = [
         "404",
         "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan",
     ),
-    ("409", "account_ambiguous, no_shadow"),
+    ("409", "account_ambiguous, no_shadow, audit_broken"),
     ("421", "wrong_host"),
     ("429", "too_many_logins, too_many_reads, too_many_streams"),
     ("500", "internal"),

@@ -329,7 +329,7 @@ mod tests {
             let batch = reader.take();
             let Some(last) = batch.last() else { return all };
             reader.done(last);
-            all.extend(batch.iter().map(|e| e.text.lines().last().unwrap().trim_start_matches("data: ").to_owned()));
+            all.extend(batch.iter().map(|e| e.text.lines().nth(2).unwrap().trim_start_matches("data: ").to_owned()));
         }
     }
 

@@ -23,6 +23,7 @@ mod plan;
 mod refusal;
 mod reply;
 mod routes;
+mod schema;
 mod serve;
 mod services;
 mod socket;

@@ -4,16 +4,14 @@ use crate::refusal::Refusal;
 use ghtrader_core::ErrorClass;
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
 /// A page of a list.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Page {
     /// The items, in the list's order.
-    #[schema(value_type = Vec<Object>)]
     pub(crate) items: Vec<Value>,
     /// What `cursor` has to be for the next page; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]

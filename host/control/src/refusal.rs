@@ -62,8 +62,9 @@ pub(crate) struct ProblemBody {
     generation: Option<u64>,
 }
 
-/// Seconds after which a client may try again.
+/// Seconds after which a client may try again: what is busy is soon free, failed logins count for a minute.
 const RETRY_AFTER_S: &str = "2";
+const RETRY_LOGIN_AFTER_S: &str = "60";
 
 impl Refusal {
     pub(crate) fn new(
@@ -146,6 +147,7 @@ impl Refusal {
     /// The same as an answer that can be kept.
     pub(crate) fn into_reply(self) -> Reply {
         let status = self.status();
+        let retry_after = if self.code == "too_many_logins" { RETRY_LOGIN_AFTER_S } else { RETRY_AFTER_S };
         let body = ProblemBody {
             kind: format!("urn:ghtrader:problem:{}", self.code),
             title: self.code.replace('_', " "),
@@ -164,9 +166,7 @@ impl Refusal {
         let reply = Reply::new(status, &body).header("content-type", "application/problem+json");
         match status {
             StatusCode::UNAUTHORIZED => reply.header("www-authenticate", "Bearer realm=\"ghtrader\""),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                reply.header("retry-after", RETRY_AFTER_S)
-            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => reply.header("retry-after", retry_after),
             _ => reply,
         }
     }

@@ -122,7 +122,8 @@ async fn run<S: Future<Output = ()>>(
     let listener = TcpListener::bind(address).await.map_err(|e| unusable(address, &e))?;
     let address = listener.local_addr().map_err(|e| unusable(address, &e))?;
     let listening = format!("http://{address}");
-    let token_file = app.tokens.admin_file();
+    // Whoever reads this may run in another folder.
+    let token_file = std::path::absolute(app.tokens.admin_file()).unwrap_or_else(|_| app.tokens.admin_file());
     let file = ServerFile { listening: listening.clone(), pid: std::process::id(), token_file: token_file.clone() };
     let path = ServerFile::path(&app.config.runs_dir);
     let written = serde_json::to_vec_pretty(&file).map_err(io::Error::from).and_then(|b| publish(&path, &b));

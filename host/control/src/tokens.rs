@@ -11,7 +11,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq as _;
-use utoipa::ToSchema;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 /// Longest life of a token, days.
@@ -20,7 +19,7 @@ pub(crate) const MAX_DAYS: u32 = 3650;
 pub(crate) const PREFIX: &str = "ght_";
 
 /// A token without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// Names the token in lists and to `revoke`.
     pub id: String,
@@ -29,7 +28,6 @@ pub struct TokenRecord {
     /// What it may do.
     pub role: Role,
     /// SHA-256 of the secret.
-    #[schema(value_type = String)]
     pub sha256: Digest,
     /// Wall clock, ns since the epoch.
     pub created_at_ns: i64,

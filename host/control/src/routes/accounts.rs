@@ -3,9 +3,10 @@
 use crate::app::App;
 use crate::document::ReadErrors;
 use crate::extract::{ApiPath, ApiQuery};
-use crate::listing::{Page, limit, page};
+use crate::listing::{limit, page};
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use axum::extract::State;
 use ghtrader_trading::protocol::{AccountStatus, Call, OrderView};
 use serde::Deserialize;
@@ -25,7 +26,7 @@ pub(crate) struct AccountsQuery {
 
 /// Accounts that have or had a service, and whether it answers.
 #[utoipa::path(get, path = "/accounts", tag = "accounts", params(AccountsQuery),
-    responses((status = 200, description = "A page of `{account, state, kind?, pid?, source?}`", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of `{account, state, kind?, pid?, source?}`", body = schema::PageOf<schema::AccountSummary>), ReadErrors))]
 pub(crate) async fn list_accounts(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<AccountsQuery>,
@@ -46,7 +47,7 @@ pub(crate) async fn list_accounts(
 /// An account with all its varieties.
 #[utoipa::path(get, path = "/accounts/{account}/status", tag = "accounts",
     params(("account" = String, Path, description = "Such as paper")),
-    responses((status = 200, description = "The account", body = Object), ReadErrors))]
+    responses((status = 200, description = "The account", body = schema::Account), ReadErrors))]
 pub(crate) async fn get_account_status(
     State(app): State<App>,
     ApiPath(account): ApiPath<String>,
@@ -70,7 +71,7 @@ pub(crate) struct OrdersQuery {
 /// Orders of a variety with the generation and lineup that asked for each, newest first.
 #[utoipa::path(get, path = "/accounts/{account}/orders", tag = "accounts",
     params(("account" = String, Path, description = "Such as paper"), OrdersQuery),
-    responses((status = 200, description = "`{items: [order]}`", body = Object), ReadErrors))]
+    responses((status = 200, description = "`{items: [order]}`", body = schema::Orders), ReadErrors))]
 pub(crate) async fn list_orders(
     State(app): State<App>,
     ApiPath(account): ApiPath<String>,

@@ -4,9 +4,10 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::document::ReadErrors;
 use crate::extract::ApiQuery;
-use crate::listing::{Page, newest_first, page};
+use crate::listing::{newest_first, page};
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use axum::extract::State;
 use ghtrader_core::{ErrorClass, TradingDay};
 use ghtrader_durable::{AuditError, AuditRecord};
@@ -36,7 +37,7 @@ pub(crate) struct AuditQuery {
 
 /// Entries, newest first. The whole chain is checked on the way.
 #[utoipa::path(get, path = "/audit", tag = "audit", params(AuditQuery),
-    responses((status = 200, description = "A page of entries", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of entries", body = schema::PageOf<schema::AuditRecord>), ReadErrors))]
 pub(crate) async fn list_audit(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<AuditQuery>,

@@ -3,13 +3,14 @@
 use super::BASE;
 use super::varieties::{AccountQuery, view};
 use crate::access::{Identity, Role};
-use crate::app::App;
-use crate::change::{About, Asked, Done, change};
+use crate::app::{App, entry};
+use crate::change::{About, Asked, Done, change, refused};
 use crate::document::ChangeErrors;
 use crate::extract::{self, ApiPath, ApiQuery, SMALL_BODY, digest};
 use crate::plan;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use crate::wire::{DeploymentRequest, PlanRequest, SeatRequest};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -21,7 +22,7 @@ use ghtrader_trading::protocol::{Call, Change, Deploy, OperationView};
 /// Works out what a lineup would change; has no effect. The plan is applied by its hash.
 #[utoipa::path(post, path = "/varieties/{v}/plans", tag = "lineups", request_body = PlanRequest,
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery),
-    responses((status = 200, description = "plan_hash, resolved, diff, capacity, breaking, followed tags", body = Object), ChangeErrors))]
+    responses((status = 200, description = "plan_hash, resolved, diff, capacity, breaking, followed tags", body = schema::Plan), ChangeErrors))]
 pub(crate) async fn plan(
     State(app): State<App>,
     who: Identity,
@@ -29,7 +30,9 @@ pub(crate) async fn plan(
     ApiQuery(query): ApiQuery<AccountQuery>,
     request: Request,
 ) -> Result<Reply, Refusal> {
-    who.require(Role::Operator)?;
+    if let Err(refusal) = who.require(Role::Operator) {
+        return Ok(refused(&app, entry(&who, "lineup.plan", &variety, Outcome::Refused), refusal).await);
+    }
     let (parts, body) = request.into_parts();
     let body = extract::read_body(&parts.headers, body, SMALL_BODY, app.config.timing.body).await?;
     let PlanRequest { lineup } = extract::json(&parts.headers, &body)?;
@@ -61,7 +64,7 @@ fn accepted(operation: &OperationView, from_plan: String) -> Done {
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery,
         ("If-Match" = String, Header, description = "The variety's generation in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h")),
-    responses((status = 202, description = "The operation; it runs to its end if the client leaves", body = Object), ChangeErrors))]
+    responses((status = 202, description = "The operation; it runs to its end if the client leaves", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn deploy(
     State(app): State<App>,
     who: Identity,
@@ -132,7 +135,7 @@ async fn seat(
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery,
         ("If-Match" = String, Header, description = "The variety's generation in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h")),
-    responses((status = 202, description = "The operation", body = Object), ChangeErrors))]
+    responses((status = 202, description = "The operation", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn promote(
     State(app): State<App>,
     who: Identity,
@@ -148,7 +151,7 @@ pub(crate) async fn promote(
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery,
         ("If-Match" = String, Header, description = "The variety's generation in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h")),
-    responses((status = 202, description = "The operation", body = Object), ChangeErrors))]
+    responses((status = 202, description = "The operation", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn rollback(
     State(app): State<App>,
     who: Identity,
@@ -164,7 +167,7 @@ pub(crate) async fn rollback(
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery,
         ("If-Match" = Option<String>, Header, description = "The variety's generation in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h")),
-    responses((status = 202, description = "The operation", body = Object), ChangeErrors))]
+    responses((status = 202, description = "The operation", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn halt(
     State(app): State<App>,
     who: Identity,
@@ -180,7 +183,7 @@ pub(crate) async fn halt(
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery,
         ("If-Match" = String, Header, description = "The variety's generation in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h")),
-    responses((status = 202, description = "The operation", body = Object), ChangeErrors))]
+    responses((status = 202, description = "The operation", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn resume(
     State(app): State<App>,
     who: Identity,

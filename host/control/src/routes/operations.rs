@@ -6,9 +6,10 @@ use crate::app::App;
 use crate::change::{About, Asked, Done, change};
 use crate::document::{ChangeErrors, ReadErrors};
 use crate::extract::{ApiPath, ApiQuery};
-use crate::listing::{Page, newest_first, page};
+use crate::listing::{newest_first, page};
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use ghtrader_trading::protocol::{Call, OperationView};
@@ -37,7 +38,7 @@ fn number(id: &str) -> u64 {
 
 /// Operations of an account, newest first.
 #[utoipa::path(get, path = "/operations", tag = "operations", params(OperationQuery),
-    responses((status = 200, description = "A page of operations", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of operations", body = schema::PageOf<schema::Operation>), ReadErrors))]
 pub(crate) async fn list_operations(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<OperationQuery>,
@@ -55,7 +56,7 @@ pub(crate) async fn list_operations(
 /// An operation: state, trace with times, outcome, evidence.
 #[utoipa::path(get, path = "/operations/{id}", tag = "operations",
     params(("id" = String, Path, description = "Such as op-17"), AccountQuery),
-    responses((status = 200, description = "The operation", body = Object), ReadErrors))]
+    responses((status = 200, description = "The operation", body = schema::Operation), ReadErrors))]
 pub(crate) async fn get_operation(
     State(app): State<App>,
     ApiPath(id): ApiPath<String>,
@@ -70,7 +71,7 @@ pub(crate) async fn get_operation(
 #[utoipa::path(delete, path = "/operations/{id}", tag = "operations",
     params(("id" = String, Path, description = "Such as op-17"), AccountQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h")),
-    responses((status = 200, description = "The operation as it is now", body = Object), ChangeErrors))]
+    responses((status = 200, description = "The operation as it is now", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn cancel_operation(
     State(app): State<App>,
     who: Identity,

@@ -8,9 +8,10 @@ use crate::change::{About, Asked, Done, change};
 use crate::clock::rfc3339;
 use crate::document::{ChangeErrors, ReadErrors};
 use crate::extract::{ApiPath, ApiQuery, UPLOAD, digest, expect_media_type};
-use crate::listing::{Page, page};
+use crate::listing::page;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -121,7 +122,7 @@ pub(crate) struct PluginQuery {
 
 /// Plugins of the registry, by role, name and version.
 #[utoipa::path(get, path = "/plugins", tag = "plugins", params(PluginQuery),
-    responses((status = 200, description = "A page of plugins", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of plugins", body = schema::PageOf<PluginSummary>), ReadErrors))]
 pub(crate) async fn list_plugins(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<PluginQuery>,
@@ -142,8 +143,8 @@ pub(crate) async fn list_plugins(
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h"),
     ),
     responses(
-        (status = 201, description = "Admitted and stored; digest, role, name, version, findings, checks, cost", body = Object),
-        (status = 200, description = "The same bytes were there already", body = Object),
+        (status = 201, description = "Admitted and stored; digest, role, name, version, findings, checks, cost", body = schema::PushedPlugin),
+        (status = 200, description = "The same bytes were there already", body = schema::PushedPlugin),
         ChangeErrors,
     ))]
 pub(crate) async fn push_plugin(State(app): State<App>, who: Identity, request: Request) -> Response {
@@ -206,7 +207,7 @@ fn signature(headers: &HeaderMap) -> Result<Option<Signature>, Refusal> {
 /// A plugin with manifest, checks, cost and users.
 #[utoipa::path(get, path = "/plugins/{digest}", tag = "plugins",
     params(("digest" = String, Path, description = "SHA-256 of the artefact")),
-    responses((status = 200, description = "The record, with `users`: tags, and lineups that run now", body = Object), ReadErrors))]
+    responses((status = 200, description = "The record, with `users`: tags, and lineups that run now", body = schema::Plugin), ReadErrors))]
 pub(crate) async fn get_plugin(State(app): State<App>, ApiPath(text): ApiPath<String>) -> Result<Reply, Refusal> {
     let digest = digest(&text)?;
     let record = app.blocking(move |app| Ok(app.registry.record(&digest)?)).await?;
@@ -302,7 +303,7 @@ pub(crate) struct ReasonQuery {
 #[utoipa::path(delete, path = "/plugins/{digest}", tag = "plugins",
     params(("digest" = String, Path, description = "SHA-256 of the artefact"), ReasonQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h")),
-    responses((status = 200, description = "The record as it is now", body = Object), ChangeErrors))]
+    responses((status = 200, description = "The record as it is now", body = PluginSummary), ChangeErrors))]
 pub(crate) async fn remove_plugin(
     State(app): State<App>,
     who: Identity,

@@ -7,6 +7,7 @@ use crate::document::{ChangeErrors, ReadErrors};
 use crate::extract::{ApiPath, digest};
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use crate::wire::TagRequest;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -26,7 +27,7 @@ fn role(text: &str) -> Result<PluginRole, Refusal> {
 /// All tags of a plugin with their histories.
 #[utoipa::path(get, path = "/plugins/{role}/{name}/tags", tag = "plugins",
     params(("role" = String, Path, description = "feature, label or strategy"), ("name" = String, Path, description = "Name of the plugin")),
-    responses((status = 200, description = "`{items: [tag]}`, each as the single one", body = Object), ReadErrors))]
+    responses((status = 200, description = "`{items: [tag]}`, each as the single one", body = schema::Tags), ReadErrors))]
 pub(crate) async fn list_tags(
     State(app): State<App>,
     ApiPath((role_text, name)): ApiPath<(String, String)>,
@@ -40,7 +41,7 @@ pub(crate) async fn list_tags(
 #[utoipa::path(get, path = "/plugins/{role}/{name}/tags/{tag}", tag = "plugins",
     params(("role" = String, Path, description = "feature, label or strategy"), ("name" = String, Path, description = "Name of the plugin"),
         ("tag" = String, Path, description = "candidate, champion, previous or a name of your own")),
-    responses((status = 200, description = "generation (also as ETag), digest, moves", body = Object), ReadErrors))]
+    responses((status = 200, description = "generation (also as ETag), digest, moves", body = schema::Tag), ReadErrors))]
 pub(crate) async fn get_tag(
     State(app): State<App>,
     ApiPath((role_text, name, tag)): ApiPath<(String, String, String)>,
@@ -60,7 +61,7 @@ fn shown(status: StatusCode, history: &TagHistory) -> Reply {
         ("tag" = String, Path, description = "candidate, champion, previous or a name of your own"),
         ("If-Match" = String, Header, description = "The tag's generation in quotes"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h")),
-    responses((status = 200, description = "The tag as it is now", body = Object), (status = 201, description = "The tag is new", body = Object), ChangeErrors))]
+    responses((status = 200, description = "The tag as it is now", body = schema::Tag), (status = 201, description = "The tag is new", body = schema::Tag), ChangeErrors))]
 pub(crate) async fn put_tag(
     State(app): State<App>,
     who: Identity,

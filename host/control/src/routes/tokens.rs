@@ -6,9 +6,10 @@ use crate::change::{About, Asked, Done, change};
 use crate::clock::rfc3339;
 use crate::document::{ChangeErrors, ReadErrors};
 use crate::extract::{ApiPath, ApiQuery};
-use crate::listing::{Page, page};
+use crate::listing::page;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use crate::tokens::TokenRecord;
 use crate::wire::TokenRequest;
 use axum::extract::{Request, State};
@@ -42,7 +43,7 @@ pub(crate) struct TokenQuery {
 
 /// All tokens without their secrets; for admins.
 #[utoipa::path(get, path = "/tokens", tag = "tokens", params(TokenQuery),
-    responses((status = 200, description = "A page of `{id, name, role, created_at, expires_at}`", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of `{id, name, role, created_at, expires_at}`", body = schema::PageOf<schema::Token>), ReadErrors))]
 pub(crate) async fn list_tokens(
     State(app): State<App>,
     who: Identity,
@@ -60,7 +61,7 @@ pub(crate) async fn list_tokens(
 /// Makes a token; its secret is in this answer and nowhere else.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = TokenRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the same answer for 24 h, without the secret")),
-    responses((status = 201, description = "`{id, name, role, created_at, expires_at, token}`", body = Object), ChangeErrors))]
+    responses((status = 201, description = "`{id, name, role, created_at, expires_at, token}`", body = schema::Token), ChangeErrors))]
 pub(crate) async fn create_token(State(app): State<App>, who: Identity, request: Request) -> Response {
     let about = About::new(&app, "token.create", "tokens", Role::Admin);
     change(app, who, about, request, async move |asked: Asked| {
@@ -83,7 +84,7 @@ pub(crate) async fn create_token(State(app): State<App>, who: Identity, request:
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens",
     params(("id" = String, Path, description = "Id or name of the token"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h")),
-    responses((status = 200, description = "The token that was", body = Object), ChangeErrors))]
+    responses((status = 200, description = "The token that was", body = schema::Token), ChangeErrors))]
 pub(crate) async fn revoke_token(
     State(app): State<App>,
     who: Identity,

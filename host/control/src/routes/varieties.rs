@@ -4,9 +4,10 @@ use crate::app::App;
 use crate::clock::rfc3339;
 use crate::document::ReadErrors;
 use crate::extract::{ApiPath, ApiQuery, digest};
-use crate::listing::{Page, newest_first, page};
+use crate::listing::{newest_first, page};
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
+use crate::schema;
 use axum::extract::State;
 use ghtrader_core::ErrorClass;
 use ghtrader_trading::protocol::{Call, LineupRecord, ShadowReport, VarietyView};
@@ -56,7 +57,7 @@ fn summary(view: &VarietyView) -> Value {
 
 /// Every variety that runs, by account and name.
 #[utoipa::path(get, path = "/varieties", tag = "varieties", params(AccountPageQuery),
-    responses((status = 200, description = "A page of varieties, each as the single one", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of varieties, each as the single one", body = schema::PageOf<schema::Variety>), ReadErrors))]
 pub(crate) async fn list_varieties(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<AccountPageQuery>,
@@ -88,7 +89,7 @@ pub(crate) async fn list_varieties(
 /// A variety: active, standby and shadow lineup, generation, state, figures.
 #[utoipa::path(get, path = "/varieties/{v}", tag = "varieties",
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery),
-    responses((status = 200, description = "The variety; its generation also as ETag", body = Object), ReadErrors))]
+    responses((status = 200, description = "The variety; its generation also as ETag", body = schema::Variety), ReadErrors))]
 pub(crate) async fn get_variety(
     State(app): State<App>,
     ApiPath(variety): ApiPath<String>,
@@ -107,7 +108,7 @@ pub(crate) async fn view(app: &App, account: Option<&str>, variety: &str) -> Res
 /// The shadow beside the active lineup: equal share, differences, disagreement, latency, faults, gate.
 #[utoipa::path(get, path = "/varieties/{v}/shadow", tag = "varieties",
     params(("v" = String, Path, description = "Product, such as cu"), AccountQuery),
-    responses((status = 200, description = "The report", body = Object), ReadErrors))]
+    responses((status = 200, description = "The report", body = schema::ShadowReport), ReadErrors))]
 pub(crate) async fn get_shadow(
     State(app): State<App>,
     ApiPath(variety): ApiPath<String>,
@@ -126,7 +127,7 @@ async fn history(app: &App, account: Option<&str>, variety: String) -> Result<Ve
 /// Lineups that were active, newest first.
 #[utoipa::path(get, path = "/varieties/{v}/lineups", tag = "varieties",
     params(("v" = String, Path, description = "Product, such as cu"), AccountPageQuery),
-    responses((status = 200, description = "A page of lineups with digests, parameters and schema hash", body = Page), ReadErrors))]
+    responses((status = 200, description = "A page of lineups with digests, parameters and schema hash", body = schema::PageOf<schema::LineupRecord>), ReadErrors))]
 pub(crate) async fn list_lineups(
     State(app): State<App>,
     ApiPath(variety): ApiPath<String>,
@@ -140,7 +141,7 @@ pub(crate) async fn list_lineups(
 /// A lineup that was active, as it last was.
 #[utoipa::path(get, path = "/varieties/{v}/lineups/{id}", tag = "varieties",
     params(("v" = String, Path, description = "Product, such as cu"), ("id" = String, Path, description = "Digest of the lineup"), AccountQuery),
-    responses((status = 200, description = "Digests, parameters, schema hash", body = Object), ReadErrors))]
+    responses((status = 200, description = "Digests, parameters, schema hash", body = schema::LineupRecord), ReadErrors))]
 pub(crate) async fn get_lineup(
     State(app): State<App>,
     ApiPath((variety, id)): ApiPath<(String, String)>,

@@ -1,5 +1,7 @@
 //! The control API from outside: without a socket where that is enough, with one where connections matter.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod access;
 mod document;
 mod fake;

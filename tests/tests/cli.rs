@@ -38,6 +38,11 @@ fn every_command_prints_one_document() {
         "feature build --var au --plugin ARTEFACTS/core-factors.wasm",
         "features build --var au --plugin ARTEFACTS/core-factors.wasm",
         "label build --var au --plugin ARTEFACTS/direction.wasm",
+        "plugin new label my-label",
+        "plugin keys my.key --new",
+        "plugin sign my.key --key my.key",
+        "audit list",
+        "audit verify",
     ];
     for line in lines {
         let line = line.replace("ARTEFACTS", &artefacts);
@@ -54,6 +59,11 @@ fn every_command_prints_one_document() {
         ("backtest verify none", 2),
         ("backtest show none", 2),
         ("demo --plugins none --ticks none.csv", 2),
+        ("plugin new strategy Bad_Name", 2),
+        ("plugin build", 2),
+        ("plugin list", 6),
+        ("lineup status", 6),
+        ("audit show 1", 2),
         ("nonsense", 2),
         ("", 2),
     ] {

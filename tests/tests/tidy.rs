@@ -48,7 +48,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sdk/kernels", &[]),
     ("sdk/plugin", &["ghtrader-kernels"]),
     ("sdk/testkit", &["ghtrader-core", "ghtrader-plugin", "ghtrader-sdk", "ghtrader-kernels"]),
-    ("infra/xtask", &[]),
+    ("host/toolchain", &[]),
+    ("infra/xtask", &["ghtrader-toolchain"]),
 ];
 
 /// Heavy dependencies, by the beginning of their names, and the one room that may have them.
@@ -191,6 +192,14 @@ fn a_plugin_imports_the_log_and_nothing_else() {
     let wit = fs::read_to_string(root().join("wit/next/plugin.wit")).expect("the contract");
     let imports: BTreeSet<&str> = wit.lines().map(str::trim).filter(|l| l.starts_with("import ")).collect();
     assert_eq!(imports, BTreeSet::from(["import log;"]));
+}
+
+/// The SDK's bindings are written out; they are those of the contract as it stands.
+#[test]
+fn the_bindings_are_those_of_the_contract() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let same = read("wit/next/plugin.wit") == read("sdk/plugin/src/guest/plugin.wit");
+    assert!(same, "wit/next has changed: write the bindings anew by `cargo xtask bindings`");
 }
 
 /// Invariant 6: equal sources give equal artefacts, wherever the checkout lies.

@@ -1,5 +1,11 @@
 //! Flags as typed; each command's own module makes sense of them.
 
+mod lineup;
+mod plugin;
+
+pub(crate) use lineup::{Audit, Change, Lineup, Mode, Target};
+pub(crate) use plugin::{Plugin, RoleName};
+
 use crate::progress::ProgressMode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ghtrader_core::{ContractId, TradingDay, Variety};
@@ -33,6 +39,9 @@ pub(crate) struct Global {
     /// Prints exactly one JSON document
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// The server that commands about pushed plugins and lineups ask; else the one that runs in this root
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
     /// How progress is shown on stderr
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub(crate) progress: ProgressMode,
@@ -49,9 +58,15 @@ pub(crate) enum Command {
     /// The main contract and main_l5
     #[command(subcommand)]
     Main(Main),
-    /// Pack, check and evaluate plugins
+    /// Write, build, test, push and tag plugins
     #[command(subcommand, alias = "plugins")]
     Plugin(Plugin),
+    /// What decides on a variety: plan, shadow, swap, roll back, halt
+    #[command(subcommand)]
+    Lineup(Lineup),
+    /// What was asked for, by whom, and what came of it
+    #[command(subcommand)]
+    Audit(Audit),
     /// Columns that feature plugins make of main_l5
     #[command(subcommand, alias = "features")]
     Feature(Columns),
@@ -251,51 +266,6 @@ pub(crate) enum Main {
         /// Product
         #[arg(long)]
         var: Variety,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Plugin {
-    /// Makes an artefact of a core module and its manifest
-    #[command(after_help = "Example: ghtrader plugin pack my_idea.wasm --manifest plugin.toml --out my-idea.wasm")]
-    Pack {
-        /// The compiled module
-        module: PathBuf,
-        /// Its plugin.toml
-        #[arg(long)]
-        manifest: PathBuf,
-        /// The artefact to write
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Admission: every finding at once. Exit 1 if there is one
-    #[command(after_help = "Example: ghtrader plugin check artifacts/core-factors.wasm")]
-    Check {
-        /// The artefact
-        artefact: PathBuf,
-    },
-    /// Runs a feature or label over a tick CSV of one contract
-    #[command(
-        after_help = "Example: ghtrader plugin eval artifacts/core-factors.wasm --input SHFE.ad2511.csv --output out.csv"
-    )]
-    Eval {
-        /// The artefact
-        artefact: PathBuf,
-        /// TqSdk CSV, or one with the tick columns' plain names
-        #[arg(long)]
-        input: PathBuf,
-        /// CSV of datetime_ns and the outputs
-        #[arg(long)]
-        output: PathBuf,
-        /// Rows a call
-        #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..=65536))]
-        block: u32,
-        /// A parameter, name=value; may be repeated
-        #[arg(long = "param", alias = "params", value_name = "K=V")]
-        params: Vec<String>,
-        /// Contract of a file that names none
-        #[arg(long)]
-        symbol: Option<String>,
     },
 }
 

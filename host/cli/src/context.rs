@@ -18,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) calendar: Calendar,
     pub(crate) progress: Progress,
+    /// `--server`.
+    pub(crate) server: Option<String>,
 }
 
 impl Context {
@@ -58,7 +60,7 @@ impl Context {
             }
         };
         let progress = Progress::new(global.progress, global.quiet, global.json);
-        Ok(Self { json: global.json, root, settings, calendar, progress })
+        Ok(Self { json: global.json, root, settings, calendar, progress, server: global.server.clone() })
     }
 
     /// The same settings in another root, with the store in a folder of its own.
@@ -69,6 +71,7 @@ impl Context {
             settings: self.settings.clone().with_text("data_dir", data_dir),
             calendar: self.calendar.clone(),
             progress: Progress::new(self.progress.mode(), false, self.json),
+            server: self.server.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ mod log;
 mod output;
 mod page;
 mod progress;
+mod remote;
 
 use clap::Parser;
 use ghtrader_core::{ErrorClass, Problem};

@@ -32,6 +32,7 @@ mod sandbox;
 mod trace;
 mod v_dev;
 mod v_next;
+mod version;
 
 pub use admission::{Admission, Check};
 pub use artefact::{MANIFEST_SECTION, pack};

@@ -74,7 +74,7 @@ pub struct About {
     pub name: String,
     /// What it does.
     pub role: Role,
-    /// `major.minor.patch`.
+    /// `major.minor.patch`, with a pre-release such as `-dev-1a2b3c4d` behind it or without.
     pub version: String,
     /// One sentence.
     pub description: String,

@@ -3,6 +3,7 @@
 use crate::contract::SUPPORTED_CONTRACTS;
 use crate::finding::nearest;
 use crate::manifest::{OutputPromise, ParamSpec, PluginManifest, Role, SelfTest};
+use crate::version::Version;
 use crate::{Finding, Limits, ParamType};
 use ghtrader_core::{Column, Digest};
 use serde_json::Value;
@@ -192,13 +193,9 @@ fn check_about(manifest: &PluginManifest, findings: &mut Vec<Finding>) {
             "use 1 to 64 lower-case letters, digits and hyphens, a letter first",
         ));
     }
-    let parts: Vec<&str> = about.version.split('.').collect();
-    if parts.len() != 3 || parts.iter().any(|p| p.parse::<u32>().map_or(true, |n| n.to_string() != *p)) {
-        findings.push(invalid(
-            "plugin.version",
-            format!("plugin.version = `{}`", about.version),
-            "write major.minor.patch",
-        ));
+    if Version::parse(&about.version).is_none() {
+        let remedy = "write major.minor.patch, such as 0.1.0, or a pre-release of it, such as 0.1.0-dev.1";
+        findings.push(invalid("plugin.version", format!("plugin.version = `{}`", about.version), remedy));
     }
     if !SUPPORTED_CONTRACTS.contains(&about.contract.as_str()) {
         findings.push(unsupported_contract(&about.contract));

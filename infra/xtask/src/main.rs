@@ -2,6 +2,7 @@
 //!
 //! Every step prints what it runs and what it installs before it does so, and can be run again without harm.
 
+mod bindings;
 mod guests;
 mod python;
 mod steps;
@@ -17,6 +18,7 @@ cargo xtask COMMAND
 
   setup                              installs what is missing (guest target, Python packages of the tests)
   plugins                            builds and packs the reference plugins into plugins/target/artifacts
+  bindings                           writes the SDK's bindings anew after a change of wit/next
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
             let host = host_build().run("build the host");
             host.and_then(|()| guests::build()).map(drop)
         }
+        "bindings" => bindings::write(),
         "lint" => lint(),
         "doc" => cargo(&["doc", "--release", "--workspace", "--no-deps"]).run("document every crate"),
         "bench" => bench(rest),

@@ -13,6 +13,12 @@ pub(crate) struct Failure(pub(crate) String);
 /// A command that has not run yet.
 pub(crate) struct Step(Command);
 
+impl From<Command> for Step {
+    fn from(command: Command) -> Self {
+        Self(command)
+    }
+}
+
 impl Step {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         Self(Command::new(program))

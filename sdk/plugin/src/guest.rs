@@ -10,30 +10,20 @@ use crate::{
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
+/// A world of the contract as `cargo xtask bindings` has written it out.
 macro_rules! bindings {
-    ($module:ident, $world:literal, $($with:tt)*) => {
-        #[doc = concat!("Bindings of the world `", $world, "`.")]
-        #[allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated, and linked by the C ABI")]
+    ($module:ident, $file:literal) => {
+        #[doc = concat!("Bindings of the world of a ", stringify!($module), ".")]
+        #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, reason = "generated, and linked by the C ABI")]
         pub mod $module {
-            wit_bindgen::generate!({
-                path: "../../wit/next",
-                world: $world,
-                pub_export_macro: true,
-                $($with)*
-            });
+            include!($file);
         }
     };
 }
 
-bindings!(feature, "feature-plugin",);
-bindings!(label, "label-plugin", with: {
-    "ghtrader:plugin/types@0.1.0-next": crate::guest::feature::ghtrader::plugin::types,
-    "ghtrader:plugin/log@0.1.0-next": crate::guest::feature::ghtrader::plugin::log,
-});
-bindings!(strategy, "strategy-plugin", with: {
-    "ghtrader:plugin/types@0.1.0-next": crate::guest::feature::ghtrader::plugin::types,
-    "ghtrader:plugin/log@0.1.0-next": crate::guest::feature::ghtrader::plugin::log,
-});
+bindings!(feature, "guest/feature.in");
+bindings!(label, "guest/label.in");
+bindings!(strategy, "guest/strategy.in");
 
 pub use feature::ghtrader::plugin::{log, types};
 

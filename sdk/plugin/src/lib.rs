@@ -38,6 +38,9 @@ mod feature;
 pub mod guest;
 mod label;
 pub mod log;
+#[cfg(unix)]
+#[doc(hidden)]
+pub mod native;
 mod params;
 mod rows;
 mod strategy;
@@ -52,29 +55,44 @@ pub use params::{Instrument, OutputColumn, ParamValue, Params};
 pub use rows::{Row, Rows};
 pub use strategy::{Strategy, StrategyDescription, StrategyDriver};
 
-/// Exports a [`Feature`] as a component; does nothing natively. Once a crate.
+/// Exports a [`Feature`] as a component; natively as a hidden function that `ghtrader plugin test` drives. Once a crate.
 #[macro_export]
 macro_rules! export_feature {
     ($feature:ty) => {
         #[cfg(target_arch = "wasm32")]
         $crate::__export_feature!($feature);
+        #[cfg(unix)]
+        #[doc(hidden)]
+        pub fn __serve_natively() -> ::std::io::Result<()> {
+            $crate::native::serve_feature::<$feature>()
+        }
     };
 }
 
-/// Exports a [`Label`] as a component; does nothing natively. Once a crate.
+/// Exports a [`Label`] as a component; natively as a hidden function that `ghtrader plugin test` drives. Once a crate.
 #[macro_export]
 macro_rules! export_label {
     ($label:ty) => {
         #[cfg(target_arch = "wasm32")]
         $crate::__export_label!($label);
+        #[cfg(unix)]
+        #[doc(hidden)]
+        pub fn __serve_natively() -> ::std::io::Result<()> {
+            $crate::native::serve_label::<$label>()
+        }
     };
 }
 
-/// Exports a [`Strategy`] as a component; does nothing natively. Once a crate.
+/// Exports a [`Strategy`] as a component; natively as a hidden function that `ghtrader plugin test` drives. Once a crate.
 #[macro_export]
 macro_rules! export_strategy {
     ($strategy:ty) => {
         #[cfg(target_arch = "wasm32")]
         $crate::__export_strategy!($strategy);
+        #[cfg(unix)]
+        #[doc(hidden)]
+        pub fn __serve_natively() -> ::std::io::Result<()> {
+            $crate::native::serve_strategy::<$strategy>()
+        }
     };
 }

@@ -1,14 +1,16 @@
-//! Runs SDK plugins natively behind the host's own plugin traits, for parity tests and benchmarks.
+//! Runs SDK plugins natively behind the host's own plugin traits, for parity tests and benchmarks: linked, or as a process.
 //!
 //! The SDK's drivers do the work in both worlds; what differs is the compiler's target and the boundary between. A native instance
 //! and a component must therefore give the same bits for the same calls.
 
 mod feature;
 mod label;
+mod process;
 mod strategy;
 
 pub use feature::NativeFeature;
 pub use label::NativeLabel;
+pub use process::NativeProcess;
 pub use strategy::NativeStrategy;
 
 use ghtrader_plugin::{Answer, CallSite, Instrument, OutputColumn, ParamValue, Params, PluginFault};
@@ -33,10 +35,14 @@ fn host_columns(columns: &[ghtrader_sdk::OutputColumn]) -> Vec<OutputColumn> {
 }
 
 fn fault(function: &'static str, rows: Range<u64>, error: ghtrader_sdk::PluginError) -> PluginFault {
+    answered(CallSite { plugin: "native".into(), function, rows }, error)
+}
+
+fn answered(at: CallSite, error: ghtrader_sdk::PluginError) -> PluginFault {
     let (answer, message) = match error {
         ghtrader_sdk::PluginError::InvalidInput(m) => (Answer::InvalidInput, m),
         ghtrader_sdk::PluginError::NotReady(m) => (Answer::NotReady, m),
         ghtrader_sdk::PluginError::Other(m) => (Answer::Other, m),
     };
-    PluginFault::Error { at: CallSite { plugin: "native".into(), function, rows }, answer, message }
+    PluginFault::Error { at, answer, message }
 }

@@ -6,6 +6,7 @@ use crate::output::emit;
 use ghtrader_core::{ErrorClass, Problem, TradingDay};
 use ghtrader_plugin::{HostConfig, PluginHost};
 use ghtrader_store::Store;
+use ghtrader_toolchain::{REMEDY, TARGET, Toolchain};
 use serde::Serialize;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -110,16 +111,12 @@ fn rustc() -> Check {
 }
 
 fn guest_target() -> Check {
-    const NAME: &str = "guest target";
-    const TARGET: &str = "wasm32-unknown-unknown";
-    let libdir = output("rustc", &["--print", "target-libdir", "--target", TARGET]);
-    if libdir.is_some_and(|dir| std::fs::read_dir(dir).is_ok_and(|mut d| d.next().is_some())) {
-        return Check::new(NAME, State::Ok, format!("{TARGET} of the toolchain"), "");
+    let state = |found: &str| Check::new("guest target", State::Ok, format!("{TARGET} of {found}"), "");
+    match Toolchain::find() {
+        Some(Toolchain::Rustup) => state("the toolchain"),
+        Some(Toolchain::Debian) => state("Debian's packages"),
+        None => Check::new("guest target", State::Missing, format!("{TARGET} is not installed"), REMEDY),
     }
-    if Path::new("/usr/lib/rustlib").join(TARGET).is_dir() {
-        return Check::new(NAME, State::Ok, format!("{TARGET} of Debian's packages"), "");
-    }
-    Check::new(NAME, State::Missing, format!("{TARGET} is not installed"), "rustup target add wasm32-unknown-unknown")
 }
 
 fn engine() -> Check {

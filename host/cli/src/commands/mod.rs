@@ -1,5 +1,7 @@
 //! One module a noun; each reads its flags, calls a room, prints the result.
 
+mod audit;
+mod author;
 mod backtest;
 pub(crate) mod columns;
 mod config;
@@ -7,9 +9,11 @@ mod data;
 mod demo;
 mod doctor;
 mod init;
+mod lineup;
 pub(crate) mod main_contract;
 mod paper;
 pub(crate) mod plugin;
+mod registry;
 mod serve;
 mod token;
 mod train;
@@ -43,6 +47,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Data(command) => data::run(&context, command),
         Command::Main(command) => main_contract::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
+        Command::Lineup(command) => lineup::run(&context, command),
+        Command::Audit(command) => audit::run(&context, command),
         Command::Feature(command) => columns::run(&context, ghtrader_plugin::Role::Feature, command),
         Command::Label(command) => columns::run(&context, ghtrader_plugin::Role::Label, command),
         Command::Train(command) => train::run(&context, command),

@@ -1,6 +1,7 @@
 //! `ghtrader plugin`: artefacts made, checked and evaluated.
 
-use crate::args::Plugin as Command;
+use super::{author, registry};
+use crate::args::{Plugin as Command, Target};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped};
 use ghtrader_core::{
@@ -22,6 +23,22 @@ use std::time::Instant;
 
 pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Problem> {
     match command {
+        Command::New { role, name, dir } => return author::new(context, role.into(), &name, dir),
+        Command::Build { dir } => return author::build::run(context, &dir),
+        Command::Test { dir } => return author::test(context, &dir),
+        Command::Watch { var, account, dir, rounds } => {
+            return author::watch(context, &Target { var, account }, &dir, rounds);
+        }
+        Command::Push { artefact, tag, key } => registry::push(context, artefact, tag.as_deref(), key.as_deref())?,
+        Command::List { role, name } => registry::list(context, role, name.as_deref())?,
+        Command::Show { plugin } => registry::show(context, &plugin)?,
+        Command::Tag { name, tag, version, if_match, reason } => {
+            registry::tag(context, &name, &tag, version.as_deref(), if_match, &reason)?;
+        }
+        Command::Diff { a, b } => registry::diff(context, &a, &b)?,
+        Command::Remove { plugin, reason } => registry::remove(context, &plugin, &reason)?,
+        Command::Sign { artefact, key } => registry::sign(context, &artefact, &key)?,
+        Command::Keys { key, new } => registry::keys(context, &key, new)?,
         Command::Pack { module, manifest, out } => pack(context, &module, &manifest, &out)?,
         Command::Check { artefact } => return check(context, &artefact),
         Command::Eval { artefact, input, output, block, params, symbol } => {
@@ -96,7 +113,7 @@ fn pack(context: &Context, module: &Path, manifest: &Path, out: &Path) -> Result
 }
 
 /// The fixture that a manifest names, a file of tick columns beside it; a manifest that cannot be read is the packer's to refuse.
-fn fixture(context: &Context, manifest: &Path, text: &str) -> Result<Option<Fixture>, Problem> {
+pub(crate) fn fixture(context: &Context, manifest: &Path, text: &str) -> Result<Option<Fixture>, Problem> {
     let Ok(PluginManifest { plugin: about, self_test: Some(test), .. }) = PluginManifest::from_toml(text) else {
         return Ok(None);
     };

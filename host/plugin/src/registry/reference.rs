@@ -1,10 +1,11 @@
 //! Names of plugins as people write them, and what they stand for now.
 
-use super::files::{is_name, parts};
+use super::files::is_name;
 use super::record::ROLES;
 use super::{ArtefactState, Registry, RegistryError};
 use crate::Role;
 use crate::finding::nearest;
+use crate::version::Version;
 use ghtrader_core::Digest;
 use serde::Serialize;
 
@@ -80,7 +81,7 @@ fn parse(reference: &str) -> Result<Reference<'_>, RegistryError> {
         }
     };
     if let Some((name, version)) = rest.split_once('@') {
-        parts(version)
+        Version::parse(version)
             .ok_or_else(|| bad(reference, format!("`{version}` is no version"), "write major.minor.patch"))?;
         return Ok(Reference::Version { role, name: checked(name)?, version });
     }

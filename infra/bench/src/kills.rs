@@ -44,9 +44,8 @@ impl Deed {
     /// The kill comes this long after the request at the latest, ms: about as long as the whole takes.
     const fn latest_ms(self) -> f64 {
         match self {
-            Self::Tag | Self::Rollback => 30.0,
+            Self::Push | Self::Tag | Self::Rollback => 30.0,
             Self::Shadow | Self::Swap => 150.0,
-            Self::Push => 400.0,
         }
     }
 }
@@ -192,12 +191,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut study = Study::begin(Host::new(&program()?, dir.path(), &SETTINGS))?;
     let mut rng = Rng::new(seed);
-    let (mut by_target, mut by_deed) = (BTreeMap::new(), BTreeMap::new());
+    let (mut by_target, mut by_deed, mut cut_short) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for round in 1..=rounds {
         let deed = Deed::ALL[rng.below(Deed::ALL.len())];
         let target = Target::ALL[rng.below(Target::ALL.len())];
         let moment = Duration::from_secs_f64(rng.uniform() * deed.latest_ms() / 1e3);
-        study.round(round, deed, target, moment).with_context(|| format!("round {round}, {deed:?}, {target:?}"))?;
+        let cut = study.round(round, deed, target, moment);
+        let cut = cut.with_context(|| format!("round {round}, {deed:?}, {target:?}"))?;
+        *cut_short.entry(deed.name()).or_insert(0_u64) += u64::from(cut);
         *by_target.entry(target.name()).or_insert(0_u64) += 1;
         *by_deed.entry(deed.name()).or_insert(0_u64) += 1;
     }
@@ -207,7 +208,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let ended = |state: &str| told.operations.values().filter(|o| o["state"] == state).count();
     let report = json!({
         "schema_version": 1, "study": "kills", "rounds": rounds, "seed": seed,
-        "kills": { "by_target": by_target, "by_kind": by_deed },
+        "kills": { "by_target": by_target, "by_kind": by_deed, "cut_short": cut_short },
         "acknowledged": {
             "plugins": told.plugins.len(), "tag_moves": told.moves.len(), "operations": told.operations.len(),
             "succeeded": ended("succeeded"), "failed": ended("failed"), "rolled_back": ended("rolled_back"),
@@ -221,8 +222,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         println!("{report}");
     } else {
         println!(
-            "{rounds} kills by target {}, by what was under way {}",
-            report["kills"]["by_target"], report["kills"]["by_kind"]
+            "{rounds} kills by target {}, by what was under way {}, cut short {}",
+            report["kills"]["by_target"], report["kills"]["by_kind"], report["kills"]["cut_short"]
         );
         println!("acknowledged: {}", report["acknowledged"]);
         println!("back after a kill: {} ms", report["back_ms"]);
@@ -259,7 +260,8 @@ impl Study {
         Ok((Client { api, killed, told: &mut self.told, number }, &mut self.host))
     }
 
-    fn round(&mut self, number: u64, deed: Deed, target: Target, moment: Duration) -> Result<()> {
+    /// One kill; true if it fell into what was under way.
+    fn round(&mut self, number: u64, deed: Deed, target: Target, moment: Duration) -> Result<bool> {
         let killed = AtomicBool::new(false);
         if deed == Deed::Rollback && self.host.api()?.get("/varieties/cu")?["standby"].is_null() {
             // There has to be something to go back to.
@@ -267,13 +269,15 @@ impl Study {
             self.told.history = history(self.host.api()?)?;
         }
         let (mut client, host) = self.client(number, &killed)?;
-        std::thread::scope(|scope| {
-            // It ends by the kill, as its client would see it; what it was told counts.
-            scope.spawn(move || client.act(deed).err());
+        let cut = std::thread::scope(|scope| {
+            // It ends as its client would see it; what it was told before counts.
+            let acting = scope.spawn(move || client.act(deed).is_err());
             std::thread::sleep(moment);
             killed.store(true, Ordering::Release);
             let server = if target == Target::Service { Ok(()) } else { host.kill_server() };
-            server.and(if target == Target::Server { Ok(()) } else { host.kill_service() })
+            let service = if target == Target::Server { Ok(()) } else { host.kill_service() };
+            let cut = acting.join().unwrap_or(true);
+            server.and(service).map(|()| cut)
         })?;
         let began = Instant::now();
         if target != Target::Service {
@@ -288,7 +292,7 @@ impl Study {
             Ok(answer.is_ok().then_some(()))
         })?;
         self.back_ms.push(u64::try_from(began.elapsed().as_millis())?);
-        self.check(&api)
+        self.check(&api).map(|()| cut)
     }
 
     /// Holds what is there against what was told.

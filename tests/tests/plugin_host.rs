@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Some 20,000 ticks a second, a roll every few seconds.
-const MARKET: [&str; 8] = ["--var", "cu", "--speed", "20000", "--rows-per-day", "2000", "--days", "1000"];
+const MARKET: [&str; 8] = ["--var", "cu", "--speed", "20000", "--rows-per-day", "2000", "--days", "400"];
 const SETTINGS: [&str; 3] = ["lineup.ring_rows=2000", "lineup.prove_ticks=20", "lineup.standby_ticks=10000000"];
 /// First minutes of sessions, exchange time: night, morning, behind the break, afternoon.
 const OPENS: [i64; 4] = [21 * 60, 9 * 60, 10 * 60 + 30, 13 * 60 + 30];

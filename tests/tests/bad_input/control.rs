@@ -193,7 +193,7 @@ fn a_damaged_artefact_harms_nobody_who_runs() {
     let echo = run.push(&bytes);
     let view = run.api.get("/varieties/cu").unwrap();
     let active = view["active"]["lineup"]["strategy"]["digest"].as_str().unwrap().to_owned();
-    for digest in [&echo, &active] {
+    let damage = |digest: &str| {
         let blob = run.desk.path(&format!("data/registry/blobs/{digest}.wasm"));
         let mut bytes = std::fs::read(&blob).unwrap();
         let middle = bytes.len() / 2;
@@ -202,13 +202,14 @@ fn a_damaged_artefact_harms_nobody_who_runs() {
         let answer = run.api.ask(&format!("GET /plugins/{digest}/artifact"), &[], &[]).unwrap();
         assert_eq!(answer.refusal(), (503, "blob_damaged"), "{}", answer.body);
         run.goes_on();
-    }
+    };
+    damage(&echo);
     // The server has it in memory from the push; the account has not.
     let swap = done(run.deploy(&done(run.plan(&behind("echo@0.1.0"))).unwrap(), 1)).unwrap();
     let swap = run.api.follow(swap["id"].as_str().unwrap(), "succeeded").unwrap();
     assert_eq!((&swap["state"], &swap["error"]["code"]), (&json!("failed"), &json!("blob_damaged")), "{swap:#}");
     assert_eq!(run.generation(), 1);
-    run.goes_on();
+    damage(&active);
 
     // An account that starts has nothing in memory: it says what is wrong, and changes nothing.
     run.host.kill_service().unwrap();

@@ -34,8 +34,13 @@ fn swaps_at_session_opens_and_over_rolls_leave_one_generation_a_tick() {
         let lineup = json!({ "name": format!("taker-{round}"), "features": [{ "plugin": "core-factors:reference" }],
             "strategy": { "plugin": "taker:reference", "params": { "threshold": 0.2 + round as f64 / 1_000.0 } } });
         let plan = done(api.send("POST /varieties/cu/plans", None, &json!({ "lineup": lineup })).unwrap()).unwrap();
-        let at = if round % 4 == 3 { "next_tick" } else { "session_open" };
-        let policy = ["keep", "cancel", "flatten"][(round % 3) as usize];
+        // What is sent on a session's last row is refused, so only swaps at a known place close the position.
+        let (at, policy) = match round % 4 {
+            0 => ("session_open", "keep"),
+            1 => ("session_open", "flatten"),
+            2 => ("next_tick", "cancel"),
+            _ => ("session_open", "cancel"),
+        };
         let body = json!({ "plan_hash": plan["plan_hash"], "mode": "swap", "activate_at": at, "order_policy": policy });
         let generation = plan["base_generation"].as_u64();
         let taken = done(api.send("POST /varieties/cu/deployments", generation, &body).unwrap()).unwrap();
@@ -60,16 +65,21 @@ fn swaps_at_session_opens_and_over_rolls_leave_one_generation_a_tick() {
     let orders: Vec<Value> = journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let mut by_order: BTreeMap<u64, u64> = BTreeMap::new();
     let mut seen = BTreeSet::new();
+    let mut host_orders = 0;
     for order in &orders {
         let number = |name: &str| order[name].as_u64().unwrap();
         let (id, generation, seq) = (number("id"), number("generation"), number("seq"));
         assert_eq!(*by_order.entry(id).or_insert(generation), generation, "two generations: {order}");
-        // 0 is the host itself, at a swap with `flatten`.
-        if generation > 0 {
+        // 0 is the host itself, at a roll or a swap that flattens.
+        if generation == 0 {
+            assert_ne!(order["state"], "rejected", "{order}");
+            host_orders += 1;
+        } else {
             let due = begins.range(..=seq).next_back().map(|(_, generation)| *generation);
-            assert_eq!(Some(generation), due, "{order}");
+            assert_eq!(Some(generation), due, "{order}, generations begin at {begins:?}");
             seen.insert(generation);
         }
     }
+    assert!(host_orders > 0, "no swap closed a position");
     assert!(seen.len() * 2 >= begins.len(), "orders of {} generations, of {}", seen.len(), begins.len());
 }

@@ -226,13 +226,12 @@ impl Worker {
             self.post.tell(Report::Waste(Waste::Lineup(Box::new(lineup))));
         }
         let cancelled = self.active.engine.working_orders();
-        self.treat_orders(runs, row, orders);
+        // Between two ticks the last row is the one that was decided on.
+        self.treat_orders(runs, row.saturating_sub(1), orders);
         self.post.tell(Report::Halted { seq: self.seq, cancelled });
     }
 
-    fn treat_orders(&mut self, runs: &Runs<'_>, row: usize, orders: Orders) {
-        // Between two ticks the last row is the one that was decided on.
-        let at = row.saturating_sub(1);
+    fn treat_orders(&mut self, runs: &Runs<'_>, at: usize, orders: Orders) {
         match orders {
             Orders::Keep => {}
             Orders::Cancel => self.active.engine.cancel_all(&runs.active, at),
@@ -253,7 +252,7 @@ impl Worker {
     }
 
     /// Exchanges the minds of the armed seat and the active one, before row `row` arrives.
-    fn swap<'a>(&mut self, runs: &mut Runs<'a>, ts_ns: i64, row: usize) {
+    fn swap<'a>(&mut self, runs: &mut Runs<'a>, ts_ns: i64, row: usize, opens: bool) {
         let Some(Armed { id, seat, swap, generation, prove_ticks, copy: Some((engine, run)) }) = runs.armed.take()
         else {
             return;
@@ -274,13 +273,14 @@ impl Worker {
         };
         // What the incoming mind had working in its own account ends there.
         let told = seated.engine.ended_orders();
-        self.treat_orders(runs, row, swap.orders);
+        // On the last row of a session the market has closed: what is sent there is refused.
+        let at = if opens { row } else { row.saturating_sub(1) };
+        self.treat_orders(runs, at, swap.orders);
         self.active.engine.take_over(generation, &told);
         std::mem::swap(&mut self.active.mind, &mut seated.mind);
         let left = std::mem::replace(&mut seated.engine, engine);
         let former = self.standby.replace(seated);
         runs.standby = Some(run);
-        let at = row.saturating_sub(1);
         let equity_cny = self.active.engine.equity_cny(&runs.active, at);
         self.active.mind.tally.begin(equity_cny, self.active.engine.record().fills.len());
         if let Some(standby) = &mut self.standby {

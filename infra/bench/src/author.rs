@@ -105,8 +105,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     again.sort_by(|a, b| total(a).total_cmp(&total(b)));
     let worst = again.last().context("at least one round")?;
     let median = &again[again.len() / 2];
-    let (_, admission) =
-        desk.step(&desk.dir, &["plugin", "check", &format!("target/ghtrader/my-idea-0.1.{rounds}.wasm")])?;
+    // Of an artefact that no cache has seen.
+    desk.edit(rounds + 1)?;
+    let (built, _) = desk.step(&desk.dir, &["plugin", "build"])?;
+    let artefact = built["artefact"].as_str().context("an artefact")?;
+    let (_, admission) = desk.step(&desk.dir, &["plugin", "check", artefact])?;
     let cost = |name: &str| tested["cost"][name].as_u64().unwrap_or_default();
     let met = total(worst) <= GOAL_REBUILT_S && first_s <= GOAL_FIRST_S;
     let shown = |steps: &[(&str, f64)]| -> Value {

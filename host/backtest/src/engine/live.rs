@@ -112,13 +112,16 @@ impl Engine {
         }
     }
 
-    /// Cancels every working order and sends what closes the position.
+    /// Cancels every working order and sends what closes the position, as orders of the host's own.
     ///
     /// # Errors
     /// None of the strategy's; see [`Self::decided`].
     pub fn flatten(&mut self, run: &DayRun<'_>, row: usize) -> Result<(), BacktestError> {
         self.cancel_all(run, row);
-        self.act(run, row, &Action::Target { contract: self.desk.contract(), lots: 0 })
+        let before = self.record.orders.len();
+        let done = self.act(run, row, &Action::Target { contract: self.desk.contract(), lots: 0 });
+        self.record.orders.iter_mut().skip(before).for_each(|order| order.generation = 0);
+        done
     }
 
     /// What the account has recorded so far.

@@ -59,7 +59,8 @@ impl Worker {
                 return Ok(());
             }
             if runs.armed.as_ref().is_some_and(|a| a.copy.is_some()) {
-                self.swap(&mut runs, view.ts_ns[row], row);
+                let opens = borders.get(next).is_some_and(|b| b.row == row && b.kind == BorderKind::Session);
+                self.swap(&mut runs, view.ts_ns[row], row, opens);
             }
             let mut session = false;
             while let Some(border) = borders.get(next).filter(|b| b.row <= row) {

@@ -157,7 +157,7 @@ impl Fake {
             lineup_id: Some(Digest::of(b"new")),
             from_generation: state.generation,
             generation: None,
-            trace: vec![Stage { state: "accepted".to_owned(), at_ns: 1 }],
+            trace: vec![Stage { state: "accepted".to_owned(), at_ns: state.operations.len() as i64 }],
             error: None,
             evidence: BTreeMap::new(),
         }

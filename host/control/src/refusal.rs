@@ -110,6 +110,13 @@ impl Refusal {
         self.code == "service_unavailable"
     }
 
+    /// The operation that stands in the way.
+    #[must_use]
+    pub(crate) fn operation(mut self, operation: Option<String>) -> Self {
+        self.operation = operation;
+        self
+    }
+
     /// The service that refused has written it into the audit.
     pub(crate) fn is_audited(&self) -> bool {
         self.audited

@@ -95,7 +95,11 @@ pub(crate) async fn deploy(
             generation,
             actor: asked.who.actor(&asked.reason),
         });
-        let operation: OperationView = app.services.change(&account, call).await?;
+        let taken_on = app.services.change::<OperationView>(&account, call).await;
+        let operation = taken_on.map_err(|refusal| match refusal.code() {
+            "operation_running" => refusal.operation(present.operation),
+            _ => refusal,
+        })?;
         Ok(accepted(&operation))
     })
     .await

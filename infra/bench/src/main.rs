@@ -2,9 +2,14 @@
 //!
 //! Called by `cargo xtask bench NAME`.
 
+mod author;
 mod decide;
 mod features;
+#[path = "../../../tests/src/host.rs"]
+#[expect(unreachable_pub, dead_code, reason = "shared with the tests, which use all of it")]
+mod host;
 mod import;
+mod kills;
 mod oracle;
 mod replay;
 mod sandbox;
@@ -17,16 +22,18 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     match name {
+        "author" => author::run(rest),
         "decide" => decide::run(rest),
         "features" => features::run(rest),
         "import" => import::run(rest),
         "oracle" => oracle::run(rest),
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
+        "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are decide, features, import, oracle, replay, sandbox, study and swap"
+            "unknown benchmark `{name}`; there are author, decide, features, import, oracle, replay, sandbox, study and swap"
         ),
     }
 }
@@ -39,4 +46,9 @@ fn artefacts() -> Result<std::path::PathBuf> {
         bail!("{} holds no packed plugins; run `cargo xtask plugins`", dir.display());
     }
     Ok(dir)
+}
+
+/// The program beside this one.
+fn program() -> Result<std::path::PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("ghtrader"))
 }

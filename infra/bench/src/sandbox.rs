@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 // The table is the tests' own: what is measured is what is proved.
 #[path = "../../../host/plugin/tests/bad_guests/guests/mod.rs"]
 #[expect(clippy::panic, dead_code, reason = "shared with the tests, which fail by panicking and use all of it")]
-mod guests;
+pub(crate) mod guests;
 
 /// Time for which the good plugin runs alone, and at least beside each bad one.
 const ALONE: Duration = Duration::from_secs(2);

@@ -26,7 +26,9 @@ cargo xtask COMMAND
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
+  bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
+  study kills [--rounds N]           kills at any moment of server and account: what was acknowledged and is lost
 ";
 
 fn main() -> ExitCode {
@@ -133,7 +135,9 @@ fn lint() -> Result<(), Failure> {
 
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
-        return Err(Failure("bench what? import, replay, features, decide, swap, sandbox or oracle".to_owned()));
+        return Err(Failure(
+            "bench what? import, replay, features, decide, swap, author, sandbox or oracle".to_owned(),
+        ));
     };
     guests::setup()?;
     host_build().run("build the benchmarks")?;
@@ -148,8 +152,8 @@ fn bench(args: &[String]) -> Result<(), Failure> {
 }
 
 fn study(args: &[String]) -> Result<(), Failure> {
-    if args.first().map(String::as_str) != Some("signal") {
-        return Err(Failure("study what? signal".to_owned()));
+    if !args.first().is_some_and(|name| ["signal", "kills"].contains(&name.as_str())) {
+        return Err(Failure("study what? signal or kills".to_owned()));
     }
     host_build().run("build the study")?;
     let artefacts = guests::build()?;

@@ -4,7 +4,7 @@ use crate::{Desk, write};
 use ghtrader_tests::{Ticks, artefacts};
 use serde_json::Value;
 
-const MANIFEST: &str = r#"
+pub(crate) const MANIFEST: &str = r#"
 [plugin]
 name = "echo"
 role = "feature"
@@ -81,8 +81,12 @@ impl Guest<'_> {
 
     /// The artefact as `plugin pack` makes it.
     pub(crate) fn artefact(&self, desk: &Desk) -> Vec<u8> {
+        self.with_manifest(desk, MANIFEST)
+    }
+
+    pub(crate) fn with_manifest(&self, desk: &Desk, manifest: &str) -> Vec<u8> {
         write(&desk.path("guest/module.wasm"), self.module());
-        write(&desk.path("guest/plugin.toml"), MANIFEST);
+        write(&desk.path("guest/plugin.toml"), manifest);
         desk.program.ok(&[
             "plugin",
             "pack",

@@ -11,6 +11,8 @@ const ANSWER_DUE_NS: i64 = 10_000_000_000;
 pub(super) struct Proof {
     generation: u64,
     ticks_left: u64,
+    /// Ticks more for outputs that say nothing yet: a border that fell into the phase began their warm-up anew.
+    warmup_left: u64,
     ticks: u64,
     targets: u64,
     orders_before: u64,
@@ -22,10 +24,12 @@ pub(super) struct Proof {
 
 impl Proof {
     pub(super) fn new(active: &Seated, generation: u64, ticks: u64) -> Self {
-        let names = active.mind.lineup.as_ref().map(|l| l.names()).unwrap_or_default();
+        let lineup = active.mind.lineup.as_ref();
+        let names = lineup.map(|l| l.names()).unwrap_or_default();
         Self {
             generation,
             ticks_left: ticks,
+            warmup_left: lineup.map_or(0, |l| l.warmup_rows() as u64),
             ticks: 0,
             targets: 0,
             orders_before: active.engine.record().orders_before + active.engine.record().orders.len() as u64,
@@ -41,8 +45,13 @@ impl Proof {
             self.alive.iter_mut().zip(lineup.outputs()).for_each(|(alive, v)| *alive |= !v.is_nan());
             self.targets += u64::from(active.mind.tally.errors_in_row == 0);
         }
-        self.ticks_left -= 1;
-        self.ticks_left == 0
+        if self.ticks_left > 1 {
+            self.ticks_left -= 1;
+            return false;
+        }
+        let is_over = self.warmup_left == 0 || self.alive.iter().all(|alive| *alive);
+        self.warmup_left = self.warmup_left.saturating_sub(1);
+        is_over
     }
 
     pub(super) fn channels(&self, active: &Seated, now_ns: i64) -> Channels {

@@ -1,7 +1,5 @@
 //! The host under changes, killed at any moment: a short form of the study of kills.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use ghtrader_tests::{artefacts, binary};
 use serde_json::{Value, json};
 use std::process::Command;

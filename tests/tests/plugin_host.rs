@@ -1,7 +1,5 @@
 //! The plugin host as a whole: lineups swapped over HTTP while a market runs through its sessions and rolls.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use ghtrader_tests::host::{Host, done};
 use ghtrader_tests::{artefacts, binary};
 use serde_json::{Value, json};

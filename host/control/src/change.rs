@@ -67,12 +67,11 @@ pub(crate) struct Done {
     pub(crate) reply: Reply,
     /// What the idempotency key keeps, where that is not the answer itself.
     pub(crate) kept: Option<Reply>,
-    pub(crate) outcome: Outcome,
+    /// What came of it; none where the service that did it has written it into the audit.
+    pub(crate) outcome: Option<Outcome>,
     pub(crate) generation: Option<u64>,
     pub(crate) from: String,
     pub(crate) to: String,
-    pub(crate) plan_hash: String,
-    pub(crate) operation: String,
     pub(crate) evidence: Vec<String>,
 }
 
@@ -81,12 +80,10 @@ impl Done {
         Self {
             reply,
             kept: None,
-            outcome: Outcome::Done,
+            outcome: Some(Outcome::Done),
             generation: None,
             from: String::new(),
             to: String::new(),
-            plan_hash: String::new(),
-            operation: String::new(),
             evidence: Vec::new(),
         }
     }
@@ -188,13 +185,12 @@ where
     match result {
         Ok(done) => {
             let (reply, kept) = (done.reply, done.kept);
+            let Some(outcome) = done.outcome else { return (reply, kept) };
             let entry = AuditEntry {
-                outcome: done.outcome,
+                outcome,
                 generation: done.generation,
                 from: done.from,
                 to: done.to,
-                plan_hash: done.plan_hash,
-                operation: done.operation,
                 evidence: done.evidence,
                 ..entry
             };
@@ -207,8 +203,11 @@ where
     }
 }
 
-/// Writes a refused attempt and gives its answer.
+/// Writes a refused attempt, unless the service that refused it has, and gives its answer.
 pub(crate) async fn refused(app: &App, mut entry: AuditEntry, refusal: Refusal) -> Reply {
+    if refusal.is_audited() {
+        return refusal.into_reply();
+    }
     entry.evidence.push(refusal.code().to_owned());
     if refusal.status().is_server_error() {
         entry.outcome = Outcome::Failed;

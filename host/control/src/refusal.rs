@@ -22,6 +22,7 @@ pub(crate) struct Refusal {
     findings: Vec<Value>,
     operation: Option<String>,
     generation: Option<u64>,
+    audited: bool,
 }
 
 /// The body of every error answer (RFC 9457).
@@ -109,6 +110,18 @@ impl Refusal {
         self.code == "service_unavailable"
     }
 
+    /// The operation that stands in the way.
+    #[must_use]
+    pub(crate) fn operation(mut self, operation: Option<String>) -> Self {
+        self.operation = operation;
+        self
+    }
+
+    /// The service that refused has written it into the audit.
+    pub(crate) fn is_audited(&self) -> bool {
+        self.audited
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.code
     }
@@ -126,7 +139,7 @@ impl Refusal {
             "bad_body" | "schema_mismatch" | "variety_mismatch" => StatusCode::UNPROCESSABLE_ENTITY,
             "generation_stale" => StatusCode::PRECONDITION_FAILED,
             "precondition_required" | "breaking_needs_acknowledge" => StatusCode::PRECONDITION_REQUIRED,
-            "disk_full" => StatusCode::INSUFFICIENT_STORAGE,
+            "disk_full" | "capacity_exceeded" => StatusCode::INSUFFICIENT_STORAGE,
             code if code.starts_with("param_") => StatusCode::UNPROCESSABLE_ENTITY,
             code if code.starts_with("unknown_") => StatusCode::NOT_FOUND,
             _ => StatusCode::OK,
@@ -188,6 +201,7 @@ impl From<Problem> for Refusal {
             findings: Vec::new(),
             operation: None,
             generation: None,
+            audited: false,
         }
     }
 }
@@ -196,7 +210,9 @@ impl From<Failure> for Refusal {
     fn from(f: Failure) -> Self {
         let class = f.error_class();
         let refusal = Self::new("internal", class, f.what, f.remedy);
-        Self { code: f.code.into(), generation: f.generation, ..refusal }
+        // What it does not know, it has no audit of.
+        let audited = !f.code.starts_with("unknown_");
+        Self { code: f.code.into(), generation: f.generation, audited, ..refusal }
     }
 }
 

@@ -33,6 +33,7 @@ const SWAP_NEWS: Duration = Duration::from_secs(2);
 const KEPT_ORDERS: usize = 10_000;
 
 /// What reaches a keeper.
+#[expect(clippy::large_enum_variant, reason = "a few a minute, each moved once")]
 pub(crate) enum Message {
     /// A request, and where its answer goes.
     Call(Call, Sender<Reply>),

@@ -81,6 +81,7 @@ pub struct Actor {
 }
 
 /// What can be asked of a service.
+#[expect(clippy::large_enum_variant, reason = "a few a minute, each moved once")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {

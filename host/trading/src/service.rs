@@ -311,8 +311,16 @@ fn start(
             Problem::new("no_thread", ErrorClass::Limit, format!("no thread starts: {e}"), "end other programs")
         })
     };
+    // Ends when there are no more days, or nobody plays them.
+    let feed = move || {
+        for day in source {
+            if to_days.send(day).is_err() {
+                break;
+            }
+        }
+    };
     let threads = vec![
-        spawn(format!("source-{product}"), Box::new(move || drop(source.try_for_each(|day| to_days.send(day)))))?,
+        spawn(format!("source-{product}"), Box::new(feed))?,
         spawn(format!("ticks-{product}"), Box::new(move || worker.run(&days)))?,
         spawn(format!("keeper-{product}"), Box::new(move || keeper.run()))?,
     ];

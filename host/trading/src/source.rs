@@ -18,7 +18,7 @@ pub type Source = Box<dyn Iterator<Item = Result<SourceDay, Problem>> + Send>;
 #[derive(Debug)]
 enum Rows {
     Stored(TickDay),
-    Made(TickTable),
+    Made(Box<TickTable>),
 }
 
 impl Rows {
@@ -177,7 +177,7 @@ fn synthetic_day(
     };
     let prepared = PreparedDay::prepare(&rows.view(), &spec)?;
     let old = before.filter(|(old, ..)| old != contract).map(|(old, instrument, last_price_cny)| Old {
-        rows: generate(old).map(Rows::Made),
+        rows: generate(old).map(|rows| Rows::Made(Box::new(rows))),
         instrument: instrument.clone(),
         last_price_cny: *last_price_cny,
     });
@@ -185,7 +185,7 @@ fn synthetic_day(
         trading_day: day,
         contract: contract.to_owned(),
         instrument,
-        rows: Rows::Made(rows),
+        rows: Rows::Made(Box::new(rows)),
         windows,
         prepared,
         columns: DayColumns::default(),

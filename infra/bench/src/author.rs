@@ -60,7 +60,7 @@ impl Desk {
     }
 
     /// From what is saved into shadow: seconds of each step.
-    fn shadow(&self) -> Result<Vec<(&'static str, f64)>> {
+    fn to_shadow(&self) -> Result<Vec<(&'static str, f64)>> {
         let (built, build) = self.step(&self.dir, &["plugin", "build"])?;
         let artefact = built["artefact"].as_str().context("an artefact")?;
         let (_, push) = self.step(&self.dir, &["plugin", "push", artefact])?;
@@ -94,13 +94,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let desk = Desk { dir: dir.path().join("my-idea"), host };
     let (_, new) = desk.step(dir.path(), &["plugin", "new", "strategy", "my-idea"])?;
     let (tested, test) = desk.step(&desk.dir, &["plugin", "test"])?;
-    let first = desk.shadow()?;
+    let first = desk.to_shadow()?;
     let total = |steps: &[(&str, f64)]| steps.iter().map(|(_, s)| s).sum::<f64>();
     let first_s = new + test + total(&first);
     let mut again = Vec::new();
     for round in 1..=rounds {
         desk.edit(round)?;
-        again.push(desk.shadow()?);
+        again.push(desk.to_shadow()?);
     }
     again.sort_by(|a, b| total(a).total_cmp(&total(b)));
     let worst = again.last().context("at least one round")?;
@@ -121,7 +121,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     };
     let report = json!({
         "schema_version": 1, "bench": "author", "rounds": rounds,
-        "first_s": { "new": new, "test": test, "into_shadow": shown(&first), "total": first_s },
+        "first_s": { "new": new, "test": test, "to_shadow": shown(&first), "total": first_s },
         "edit_s": { "median": shown(median), "worst": shown(worst) },
         "admission_s": admission,
         "compile_us": cost("compile_us"), "instantiate_us": cost("instantiate_us"),

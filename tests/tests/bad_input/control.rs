@@ -106,7 +106,7 @@ fn behind(feature: &str) -> Value {
     json!({ "name": "behind", "features": [{ "plugin": feature }], "strategy": { "plugin": "taker:reference" } })
 }
 
-/// C-04, C-10, C-12, C-14, C-15, P-29
+/// C-04, C-10, C-12, C-14, C-15
 #[test]
 fn what_must_not_be_done_is_refused_and_changes_nothing() {
     let run = Running::start();
@@ -225,7 +225,7 @@ fn a_damaged_artefact_harms_nobody_who_runs() {
     assert_eq!(swap["state"], "succeeded", "{swap:#}");
 }
 
-/// P-29: a push that does not fit on the disk leaves nothing; with room the same push goes through.
+/// C-01, D-40: a push that does not fit on the disk leaves nothing; with room the same push goes through.
 #[test]
 fn a_push_onto_a_full_disk_leaves_nothing() {
     let mut run = Running::start();

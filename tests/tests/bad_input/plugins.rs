@@ -111,7 +111,8 @@ fn eval(desk: &Desk, artefact: &str, more: &[&str]) -> (i32, Value) {
 fn faults(compute: &str, code: &str) -> String {
     let desk = Desk::empty();
     write(&desk.path("bad.wasm"), Guest { compute }.artefact(&desk));
-    assert_eq!(desk.program.ok(&["plugin", "check", "bad.wasm"])["admitted"], true, "its shape is lawful");
+    let (exit, checked) = desk.program.json(&["plugin", "check", "bad.wasm"]);
+    assert_eq!((exit, &checked["admitted"]), (1, &false.into()), "admission runs it and sees: {checked:#}");
     let (exit, answer) = eval(&desk, "bad.wasm", &["--block", "100"]);
     let error = &answer["error"];
     assert_eq!((exit, &error["code"]), (3, &code.into()), "{answer:#}");

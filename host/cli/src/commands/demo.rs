@@ -1,5 +1,7 @@
 //! `ghtrader demo`: the whole way in one folder, from ticks to a report, with the same bytes each time.
 
+mod session;
+
 use crate::args::Demo;
 use crate::commands::{data, main_contract, plugin, train};
 use crate::context::{Context, publish};
@@ -152,12 +154,16 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     let json_path = command.out.join("report.json");
     publish(&json_path, format!("{report:#}\n").as_bytes())?;
 
-    let answer = json!({ "report_json": json_path, "report_html": html_path, "result_digest": result_digest,
+    // Last, and beside the report: a session runs by the wall clock, so its figures are of this run.
+    let session = session::run(&context, &plugins)?;
+    clock.done("paper session", &session.summary());
+    let answer = json!({ "session": session, "report_json": json_path, "report_html": html_path, "result_digest": result_digest,
                          "output_digest": output_digest, "strategies": summary(&report) });
     emit(context.json, &answer, |_| {
         format!(
-            "\n{}\n\nreport         {}\nresult digest  {result_digest}\noutput digest  {output_digest}",
+            "\n{}\n\n{}\n\nreport         {}\nresult digest  {result_digest}\noutput digest  {output_digest}",
             summary_table(&report),
+            session.table(),
             std::path::absolute(&html_path).unwrap_or(html_path.clone()).display()
         )
     })?;

@@ -14,14 +14,14 @@ use ghtrader_trading::{
     synthetic,
 };
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The lineup of a variety for which nobody has chosen one.
-const REFERENCE: &str = r#"
+pub(super) const REFERENCE: &str = r#"
 version = 1
 name = "reference"
 
@@ -76,7 +76,12 @@ fn start(context: &Context, flags: &PaperRun) -> Result<(), Problem> {
         None => LineupFile::parse(REFERENCE, "the reference lineup")?,
     };
     if flags.lineup.is_none() {
-        push_reference(context, &registry)?;
+        let given = std::env::var_os("GHTRADER_ARTEFACTS").map(PathBuf::from);
+        let folders = [Some(context.root.join("artifacts")), given, Some(PathBuf::from("plugins/target/artifacts"))];
+        let folders: Vec<PathBuf> = folders.into_iter().flatten().collect();
+        for (role, name) in REFERENCE_PLUGINS {
+            push_reference(context, &registry, role, name, &folders)?;
+        }
     }
     let mut configs = Vec::new();
     for variety in &varieties {
@@ -114,7 +119,7 @@ fn start(context: &Context, flags: &PaperRun) -> Result<(), Problem> {
     emit(context.json, &body, |_| shown(&ended.varieties))
 }
 
-fn shown(varieties: &[VarietyView]) -> String {
+pub(super) fn shown(varieties: &[VarietyView]) -> String {
     let rows: Vec<Vec<String>> = varieties
         .iter()
         .map(|v| {
@@ -155,7 +160,7 @@ fn source(context: &Context, flags: &PaperRun, variety: &Variety) -> Result<Sour
 }
 
 /// Money, fees and limits of a variety's part of the account: the defaults of a run.
-fn account_spec(context: &Context, variety: &Variety) -> Result<RunSpec, Problem> {
+pub(super) fn account_spec(context: &Context, variety: &Variety) -> Result<RunSpec, Problem> {
     let text = format!(
         "version = 1\nname = \"paper\"\nvariety = \"{}\"\n[lineup.strategy]\nplugin = \"none\"\n",
         variety.product()
@@ -163,7 +168,7 @@ fn account_spec(context: &Context, variety: &Variety) -> Result<RunSpec, Problem
     RunSpec::parse_with(&text, "the paper account", &context.run_defaults(), &[])
 }
 
-fn settings(context: &Context, speed: f64) -> Settings {
+pub(super) fn settings(context: &Context, speed: f64) -> Settings {
     let whole = |key: &str| context.settings.integer(key).unsigned_abs();
     let policy = |key: &str| match context.settings.text_of(key) {
         Some("flatten") => OrderPolicy::Flatten,
@@ -189,38 +194,35 @@ fn settings(context: &Context, speed: f64) -> Settings {
     }
 }
 
-/// Puts the reference plugins into the registry, under the tag that the reference lineup and new plugins name.
-pub(crate) fn push_reference(context: &Context, registry: &Registry) -> Result<(), Problem> {
-    for (role, name) in REFERENCE_PLUGINS {
-        if registry.tag(role, name, "reference").is_ok() {
-            continue;
-        }
-        let path = artefact(context, name)?;
-        let bytes = std::fs::read(&path)
-            .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))?;
-        let fixture = ghtrader_pipeline::standard_fixture(&context.calendar);
-        let now_ns = ghtrader_control::wall_clock_ns();
-        let pushed = registry.push(&bytes, None, &fixture, "host", now_ns)?;
-        let reason = "the reference lineup";
-        registry.set_tag(role, name, "reference", &pushed.digest, None, "host", reason, now_ns)?;
+/// Puts a packed reference plugin into the registry, under the tag that the reference lineup and new plugins name.
+pub(super) fn push_reference(
+    context: &Context,
+    registry: &Registry,
+    role: Role,
+    name: &str,
+    folders: &[PathBuf],
+) -> Result<(), Problem> {
+    if registry.tag(role, name, "reference").is_ok() {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// The packed plugin: in the project's folder of artefacts, else where set-up puts it in a checkout.
-fn artefact(context: &Context, name: &str) -> Result<PathBuf, Problem> {
     let file = format!("{name}.wasm");
-    let given = std::env::var_os("GHTRADER_ARTEFACTS").map(PathBuf::from);
-    let folders = [Some(context.root.join("artifacts")), given, Some(PathBuf::from("plugins/target/artifacts"))];
-    let found = folders.iter().flatten().map(|dir| dir.join(&file)).find(|path| Path::is_file(path));
-    found.ok_or_else(|| {
+    let found = folders.iter().map(|dir| dir.join(&file)).find(|path| path.is_file());
+    let path = found.ok_or_else(|| {
         Problem::new(
             "artefacts_missing",
             ErrorClass::User,
             format!("the packed reference plugin {name} is not there"),
             "run `cargo xtask plugins` in the checkout and copy plugins/target/artifacts/*.wasm into artifacts/, or give --lineup",
         )
-    })
+    })?;
+    let bytes = std::fs::read(&path)
+        .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))?;
+    let fixture = ghtrader_pipeline::standard_fixture(&context.calendar);
+    let now_ns = ghtrader_control::wall_clock_ns();
+    let pushed = registry.push(&bytes, None, &fixture, "host", now_ns)?;
+    let reason = "the reference lineup";
+    registry.set_tag(role, name, "reference", &pushed.digest, None, "host", reason, now_ns)?;
+    Ok(())
 }
 
 #[cfg(test)]

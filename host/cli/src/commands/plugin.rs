@@ -9,9 +9,10 @@ use ghtrader_core::{
     day_borders,
 };
 use ghtrader_market::{PlainTicks, read_plain};
-use ghtrader_pipeline::{compute_feature_columns, compute_label_columns, fixture_of, session_ranges};
+use ghtrader_pipeline::{compute_feature_columns, compute_label_columns, fixture_of, session_ranges, standard_fixture};
 use ghtrader_plugin::{
-    Boundary, Finding, Fixture, HostConfig, Instrument, Limits, Params, Plugin, PluginHost, PluginManifest, Reach, Role,
+    Boundary, Check, CostCard, Finding, Fixture, HostConfig, Instrument, Limits, Params, Plugin, PluginHost,
+    PluginManifest, Reach, Role,
 };
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -81,6 +82,8 @@ pub(crate) fn host_config(context: &Context) -> HostConfig {
         },
         log_lines_per_s: whole("plugin.log_lines_per_s") as u32,
         log_line_bytes: whole("plugin.log_line_bytes") as usize,
+        max_instances: whole("plugin.max_instances") as u32,
+        compile_cache_mib: whole("plugin.compile_cache_mib") as u64,
         ..HostConfig::default()
     }
 }
@@ -130,22 +133,36 @@ fn check(context: &Context, artefact: &Path) -> Result<ExitCode, Problem> {
         digest: Digest,
         identity: Option<String>,
         findings: Vec<Finding>,
+        checks: Vec<Check>,
+        cost: Option<CostCard>,
     }
     let bytes = read(artefact)?;
-    let (identity, findings) = match host(context)?.load(&bytes) {
-        Ok(plugin) => (Some(plugin.identity().to_string()), Vec::new()),
-        Err(findings) => (None, findings),
+    let admission = host(context)?.admit(&bytes, &standard_fixture(&context.calendar));
+    let answer = Answer {
+        admitted: admission.findings.is_empty(),
+        digest: Digest::of(&bytes),
+        identity: admission.plugin.map(|p| p.identity().to_string()),
+        findings: admission.findings,
+        checks: admission.checks,
+        cost: admission.cost,
     };
-    let answer = Answer { admitted: findings.is_empty(), digest: Digest::of(&bytes), identity, findings };
-    emit(context.json, &answer, |a| {
-        let lines: Vec<String> =
-            a.findings.iter().map(|f| format!("{}: {}\n  help: {}", f.code, f.what, f.remedy)).collect();
-        match &a.identity {
-            Some(identity) => format!("{identity} is admitted, digest {}", a.digest),
-            None => format!("{}\n{} findings", lines.join("\n"), lines.len()),
+    emit(context.json, &answer, |a| match &a.identity {
+        Some(identity) => {
+            let passed = a.checks.iter().filter(|c| c.passed).count();
+            format!("{identity} is admitted by {passed} checks, digest {}", a.digest)
+        }
+        None => {
+            let lines: Vec<String> = a.findings.iter().map(shown).collect();
+            format!("{}\n{} findings", lines.join("\n"), lines.len())
         }
     })?;
     Ok(if answer.admitted { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Negative.exit_code()) })
+}
+
+/// A finding with its place.
+fn shown(finding: &Finding) -> String {
+    let place = if finding.place.is_empty() { String::new() } else { format!(" ({})", finding.place) };
+    format!("{}{place}: {}\n  help: {}", finding.code, finding.what, finding.remedy)
 }
 
 #[derive(Serialize)]

@@ -45,18 +45,11 @@ pub(crate) async fn plan(
     .await
 }
 
-/// An operation that was taken on.
-fn accepted(operation: &OperationView, from_plan: String) -> Done {
+/// An operation that the service has taken on and written down.
+fn accepted(operation: &OperationView) -> Done {
     let place = format!("{BASE}/operations/{}?account={}", operation.id, operation.account);
     let reply = Reply::new(StatusCode::ACCEPTED, operation).header("location", place);
-    Done {
-        outcome: Outcome::Accepted,
-        generation: Some(operation.from_generation),
-        to: operation.lineup_id.map(|d| d.to_string()).unwrap_or_default(),
-        plan_hash: from_plan,
-        operation: operation.id.clone(),
-        ..Done::new(reply)
-    }
+    Done { outcome: None, ..Done::new(reply) }
 }
 
 /// Carries a plan out: as a shadow, or as a swap.
@@ -79,10 +72,18 @@ pub(crate) async fn deploy(
         let hash = digest(&body.plan_hash)?;
         let app = asked.app.clone();
         let plan = app.blocking(move |app| plan::find(app, &hash)).await?;
-        let account = app.services.account_of(query.account.as_deref(), &variety).await?;
+        let present = view(&app, query.account.as_deref(), &variety).await?;
+        let account = present.account;
         if plan.variety != variety || plan.account != account {
             let what = format!("the plan {hash} is for {}/{}, not {account}/{variety}", plan.account, plan.variety);
             return Err(Refusal::new("variety_mismatch", ErrorClass::User, what, "plan for this variety"));
+        }
+        // The service looks again; asked here, so that an old generation is named before a plan that is as old.
+        if generation != present.generation {
+            let what = format!("{account}/{variety} is at generation {}, not {generation}", present.generation);
+            let refusal =
+                Refusal::new("generation_stale", ErrorClass::Conflict, what, "look at the variety and plan again");
+            return Err(refusal.generation(present.generation));
         }
         let plan = app.blocking(move |app| plan::check_tags(&app.registry, &plan).map(|()| plan)).await?;
         let call = Call::Deploy(Deploy {
@@ -94,8 +95,12 @@ pub(crate) async fn deploy(
             generation,
             actor: asked.who.actor(&asked.reason),
         });
-        let operation: OperationView = app.services.change(&account, call).await?;
-        Ok(accepted(&operation, hash.to_string()))
+        let taken_on = app.services.change::<OperationView>(&account, call).await;
+        let operation = taken_on.map_err(|refusal| match refusal.code() {
+            "operation_running" => refusal.operation(present.operation),
+            _ => refusal,
+        })?;
+        Ok(accepted(&operation))
     })
     .await
 }
@@ -125,7 +130,7 @@ async fn seat(
         let change =
             Change { variety, generation, order_policy: body.order_policy, activate_at: body.activate_at, actor };
         let operation: OperationView = asked.app.services.change(&account, call(change)).await?;
-        Ok(accepted(&operation, String::new()))
+        Ok(accepted(&operation))
     })
     .await
 }

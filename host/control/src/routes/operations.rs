@@ -31,9 +31,10 @@ pub(crate) struct OperationQuery {
     cursor: Option<String>,
 }
 
-/// The number in `op-17`, by which operations are in order of time.
-fn number(id: &str) -> u64 {
-    id.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0)
+/// Operations of all varieties in order of time; each variety has numbers of its own.
+fn key(operation: &OperationView) -> String {
+    let accepted_ns = operation.trace.first().map_or(0, |stage| stage.at_ns.max(0).unsigned_abs());
+    format!("{}/{}", newest_first(accepted_ns), operation.id)
 }
 
 /// Operations of an account, newest first.
@@ -49,13 +50,12 @@ pub(crate) async fn list_operations(
     };
     let call = Call::Operations { variety: query.variety };
     let operations: Vec<OperationView> = app.services.read(&account, call).await?;
-    let key = |o: &OperationView| newest_first(number(&o.id));
     Ok(ok(&page("operations", operations, key, query.limit.as_deref(), query.cursor.as_deref())?))
 }
 
 /// An operation: state, trace with times, outcome, evidence.
 #[utoipa::path(get, path = "/operations/{id}", tag = "operations",
-    params(("id" = String, Path, description = "Such as op-17"), AccountQuery),
+    params(("id" = String, Path, description = "Such as op-cu-17"), AccountQuery),
     responses((status = 200, description = "The operation", body = schema::Operation), ReadErrors))]
 pub(crate) async fn get_operation(
     State(app): State<App>,
@@ -69,7 +69,7 @@ pub(crate) async fn get_operation(
 
 /// Ends an operation that prepares, warms or shadows; the active lineup stays.
 #[utoipa::path(delete, path = "/operations/{id}", tag = "operations",
-    params(("id" = String, Path, description = "Such as op-17"), AccountQuery,
+    params(("id" = String, Path, description = "Such as op-cu-17"), AccountQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h")),
     responses((status = 200, description = "The operation as it is now", body = schema::Operation), ChangeErrors))]
 pub(crate) async fn cancel_operation(
@@ -84,8 +84,8 @@ pub(crate) async fn cancel_operation(
         let account = asked.app.services.only_account(query.account.as_deref()).await?;
         let call = Call::CancelOperation { id, actor: asked.who.actor(&asked.reason) };
         let operation: OperationView = asked.app.services.change(&account, call).await?;
-        let done = Done::new(ok(&operation));
-        Ok(Done { operation: operation.id, evidence: vec![operation.state], ..done })
+        // The service has written it down.
+        Ok(Done { outcome: None, ..Done::new(ok(&operation)) })
     })
     .await
 }

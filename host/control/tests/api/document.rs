@@ -98,7 +98,8 @@ fn fits(value: &Value, schema: &Value, root: &Value, place: &str) -> Result<(), 
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    if !kinds.contains(&kind) && !(kind == "integer" && kinds.contains(&"number")) {
+    let is_whole_number = kind == "integer" && kinds.contains(&"number");
+    if !kinds.contains(&kind) && !is_whole_number {
         return Err(format!("{place} is {kind}, described as {kinds:?}"));
     }
     if let Some(list) = value.as_array() {

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) strategy: Option<Digest>,
     /// How long a deployment takes to be taken on.
     pub(crate) slow: Duration,
+    /// Another operation is under way.
+    pub(crate) busy: bool,
     /// Breaks off without an answer.
     pub(crate) breaks: bool,
     subscribers: Vec<UnixStream>,
@@ -114,6 +116,9 @@ impl Fake {
                     let stale = failure("generation_stale", "conflict", "the variety has moved on");
                     return Err(Failure { generation: Some(state.generation), ..stale });
                 }
+                if state.busy {
+                    return Err(failure("operation_running", "conflict", "another operation is under way"));
+                }
                 let mut operation = self.operation(&state, "swap");
                 operation.plan_hash = Some(d.plan.plan_hash);
                 state.operations.push(operation.clone());
@@ -157,7 +162,7 @@ impl Fake {
             lineup_id: Some(Digest::of(b"new")),
             from_generation: state.generation,
             generation: None,
-            trace: vec![Stage { state: "accepted".to_owned(), at_ns: 1 }],
+            trace: vec![Stage { state: "accepted".to_owned(), at_ns: state.operations.len() as i64 }],
             error: None,
             evidence: BTreeMap::new(),
         }
@@ -184,7 +189,7 @@ impl Fake {
             }),
             standby: None,
             shadow: None,
-            operation: None,
+            operation: state.busy.then(|| "op-cu-9".to_owned()),
             contract: "SHFE.cu2509".to_owned(),
             ticks: 10,
             last_tick_ns: 1,

@@ -9,10 +9,11 @@ use ghtrader_trading::plan_hash;
 use ghtrader_trading::protocol::{Call, Plan};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Keeps a plan as the API itself does.
-fn keep_plan(world: &World, followed: &[(&str, Digest)], variety: &str) -> Digest {
+pub(crate) fn keep_plan(runs: &Path, followed: &[(&str, Digest)], variety: &str) -> Digest {
     let mut plan = Plan {
         plan_hash: Digest([0; 32]),
         account: "paper".to_owned(),
@@ -27,12 +28,12 @@ fn keep_plan(world: &World, followed: &[(&str, Digest)], variety: &str) -> Diges
         breaking: vec![],
     };
     plan.plan_hash = plan_hash(&plan);
-    let path = world.runs().join(format!("control/plans/{}.json", plan.plan_hash));
+    let path = runs.join(format!("control/plans/{}.json", plan.plan_hash));
     ghtrader_durable::publish(&path, &serde_json::to_vec(&plan).unwrap()).unwrap();
     plan.plan_hash
 }
 
-fn deployment(hash: &Digest) -> String {
+pub(crate) fn deployment(hash: &Digest) -> String {
     json!({ "plan_hash": hash, "mode": "swap", "activate_at": { "seq": 9 }, "reason": "try" }).to_string()
 }
 
@@ -41,7 +42,7 @@ fn deployment(hash: &Digest) -> String {
 async fn a_deployment_is_taken_on_once() {
     let world = World::new();
     let fake = Fake::start(&world.runs(), "paper");
-    let hash = keep_plan(&world, &[], "cu");
+    let hash = keep_plan(&world.runs(), &[], "cu");
     let body = deployment(&hash);
     let post = async |headers: &[&str]| world.ask("POST /varieties/cu/deployments", headers, body.clone()).await;
     assert_eq!(post(&[]).await.status, 428);
@@ -68,12 +69,12 @@ async fn a_deployment_is_taken_on_once() {
         Call::Deploy(d) => Some((d.actor.name.clone(), d.actor.reason.clone(), d.generation)),
         _ => None,
     });
-    assert_eq!(sent, Some(("admin".to_owned(), "try".to_owned(), 6)));
-    let entry = world.audit().last().unwrap().entry.clone();
-    assert_eq!(
-        (entry.outcome, entry.operation.as_str(), entry.plan_hash),
-        (Outcome::Accepted, "op-1", hash.to_string())
-    );
+    assert_eq!(sent, Some(("admin".to_owned(), "try".to_owned(), 7)));
+    fake.state.lock().unwrap().busy = true;
+    let second = post(&["if-match: \"7\""]).await;
+    assert_eq!((second.code(), &second.body["operation"]), ("operation_running", &json!("op-cu-9")));
+    let outcomes: Vec<Outcome> = world.audit().iter().map(|r| r.entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Refused; 2], "what the service took on it writes down itself");
 }
 
 /// C-04
@@ -89,16 +90,16 @@ async fn a_plan_whose_tag_has_moved_is_stale() {
         let line = format!("POST /varieties/{variety}/deployments");
         world.ask(&line, &["if-match: \"7\""], deployment(hash)).await
     };
-    let good = keep_plan(&world, &[("taker:champion", digest)], "cu");
+    let good = keep_plan(&world.runs(), &[("taker:champion", digest)], "cu");
     assert_eq!(deploy(&good, "cu").await.status, 202);
-    let moved = keep_plan(&world, &[("taker:champion", Digest::of(b"before"))], "cu");
+    let moved = keep_plan(&world.runs(), &[("taker:champion", Digest::of(b"before"))], "cu");
     let stale = deploy(&moved, "cu").await;
     assert_eq!(
         (stale.status.as_u16(), stale.code(), &stale.body["value"]),
         (409, "plan_stale", &json!("taker:champion"))
     );
     assert_eq!(deploy(&Digest::of(b"?"), "cu").await.code(), "unknown_plan");
-    let other = keep_plan(&world, &[], "ag");
+    let other = keep_plan(&world.runs(), &[], "ag");
     assert_eq!(deploy(&other, "cu").await.code(), "variety_mismatch");
     assert_eq!(fake.state.lock().unwrap().operations.len(), 1);
     for bad in ["{}", r#"{"plan_hash":"x","mode":"swap"}"#, r#"{"plan_hash":"x","mode":"both"}"#] {
@@ -174,7 +175,7 @@ async fn a_halt_does_not_wait_for_a_deployment() {
     let world = World::new();
     let fake = Fake::start(&world.runs(), "paper");
     fake.state.lock().unwrap().slow = Duration::from_secs(3);
-    let hash = keep_plan(&world, &[], "cu");
+    let hash = keep_plan(&world.runs(), &[], "cu");
     let deploying = world.ask("POST /varieties/cu/deployments", &["if-match: \"7\""], deployment(&hash));
     let halting = async {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -1,6 +1,7 @@
 //! Connections as they come: slow, half, many, gone.
 
 use crate::fake::Fake;
+use crate::lineups::{deployment, keep_plan};
 use crate::world::config;
 use ghtrader_control::{ControlConfig, Ready, ServerFile, serve_until};
 use ghtrader_core::Problem;
@@ -137,6 +138,35 @@ fn a_body_that_is_too_large_is_refused_whole() {
     let nonsense = server.raw("\0\0\0\r\n\r\n");
     assert!(nonsense.is_empty() || nonsense.starts_with("HTTP/1.1 400 "), "{nonsense}");
     server.end();
+}
+
+/// C-09, C-11
+#[test]
+fn a_change_goes_on_when_its_client_has_left() {
+    let server = Server::start(|_| {});
+    let fake = Fake::start(&server.runs(), "paper");
+    fake.state.lock().unwrap().slow = Duration::from_millis(500);
+    let body = deployment(&keep_plan(&server.runs(), &[], "cu"));
+    let more = format!("If-Match: \"7\"\r\nIdempotency-Key: k\r\nContent-Length: {}\r\n", body.len());
+    let text = server.head("POST /api/v1/varieties/cu/deployments", &(more + "Connection: close\r\n")) + &body;
+    let mut leaving = server.connect();
+    leaving.write_all(text.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    drop(leaving);
+    let early = server.raw(&text);
+    assert!(early.starts_with("HTTP/1.1 409 ") && early.contains("in_progress"), "{early}");
+    std::thread::sleep(Duration::from_millis(800));
+    assert_eq!(fake.state.lock().unwrap().operations.len(), 1, "it was carried out");
+    let answer = server.raw(&text);
+    assert!(answer.starts_with("HTTP/1.1 202 ") && answer.contains("idempotency-replayed: true"), "{answer}");
+    assert_eq!(fake.state.lock().unwrap().operations.len(), 1, "once");
+    fake.state.lock().unwrap().slow = Duration::from_millis(700);
+    let mut last = server.connect();
+    last.write_all(text.replace("Key: k", "Key: l").as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    server.end();
+    assert_eq!(fake.state.lock().unwrap().operations.len(), 2, "the end of the server waits for it");
+    assert!(rest(&mut last).starts_with("HTTP/1.1 202 "));
 }
 
 #[test]

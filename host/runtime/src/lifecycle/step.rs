@@ -30,7 +30,8 @@ impl Step<'_> {
             Event::Cancel { id } => return self.cancel(id),
             Event::Prepared { id } => self.prepared(id),
             Event::PrepareFailed { id } => {
-                if self.preparing(id) {
+                let seating = self.state.operation.as_ref().is_some_and(|o| o.id == id && o.stage == Stage::Seating);
+                if seating || self.preparing(id) {
                     self.end_running(End::Failed(Reason::PrepareFailed));
                 }
             }
@@ -225,6 +226,7 @@ impl Step<'_> {
         }
         let id = operation.id;
         let was = self.state.active;
+        let gone = self.state.run == Run::Frozen;
         self.state.generation += 1;
         self.state.run = Run::Running;
         self.state.degraded = false;
@@ -244,6 +246,10 @@ impl Step<'_> {
             self.drop_standby();
             self.end(id, End::RolledBack(reason));
             return;
+        }
+        if gone {
+            // Its instance had failed: there is nothing warm to go back to.
+            self.drop_standby();
         }
         if self.policy.prove_ticks == 0 || operation.kind == Kind::Rollback {
             self.end(id, End::Succeeded);
@@ -287,6 +293,9 @@ impl Step<'_> {
             self.go_back(Reason::Faulted);
             return;
         }
+        if proving {
+            self.end_running(End::Failed(Reason::Faulted));
+        }
         // Already on the way to another lineup that is warm.
         if self.state.operation.as_ref().is_some_and(|o| o.stage == Stage::Armed && o.swap.at == At::NextTick) {
             return;
@@ -296,7 +305,7 @@ impl Step<'_> {
         let done = self.state.rebuilds_ns.len();
         if done < self.policy.rebuilds {
             self.state.rebuilds_ns.push(self.now_ns);
-            let after_ns = (self.policy.backoff_ns << done.min(32)).min(MAX_BACKOFF_NS);
+            let after_ns = self.policy.backoff_ns.saturating_mul(1 << done.min(32)).min(MAX_BACKOFF_NS);
             self.effects.push(Effect::Rebuild { after_ns, lineup: self.state.active });
             return;
         }
@@ -366,7 +375,8 @@ impl Step<'_> {
 
     fn rebuild_if_left_frozen(&mut self) {
         if self.state.run == Run::Frozen && self.state.operation.is_none() {
-            self.effects.push(Effect::Rebuild { after_ns: self.policy.backoff_ns, lineup: self.state.active });
+            let after_ns = self.policy.backoff_ns.min(MAX_BACKOFF_NS);
+            self.effects.push(Effect::Rebuild { after_ns, lineup: self.state.active });
         }
     }
 
@@ -380,13 +390,16 @@ impl Step<'_> {
     }
 
     fn give_up(&mut self, reason: Reason) {
-        let Some(operation) = &self.state.operation else { return };
-        if reason == Reason::Missed && operation.stage != Stage::Armed {
-            return;
+        if let Some(operation) = &self.state.operation
+            && (reason == Reason::SourceEnded || operation.stage == Stage::Armed)
+        {
+            self.undo_running();
+            self.end_running(End::Failed(reason));
+            self.rebuild_if_left_frozen();
         }
-        self.undo_running();
-        self.end_running(End::Failed(reason));
-        self.rebuild_if_left_frozen();
+        if reason == Reason::SourceEnded {
+            self.drop_shadow(End::Failed(reason));
+        }
     }
 
     /// Takes back what the running operation has set in motion.
@@ -403,7 +416,9 @@ impl Step<'_> {
                     self.effects.push(Effect::Drop(Seat::Shadow));
                 }
             }
-            Stage::Seating | Stage::Proving => {}
+            // Its fresh instance is on the way, and would decide.
+            Stage::Seating => self.effects.push(Effect::Halt(Orders::Keep)),
+            Stage::Proving => {}
         }
     }
 

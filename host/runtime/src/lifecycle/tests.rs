@@ -17,9 +17,15 @@ fn policy(prove_ticks: u64, rebuilds: usize) -> Policy {
 struct World {
     armed: Option<Seat>,
     shadow: bool,
-    standby: bool,
+    /// The standby's seat, and whether a live instance sits there.
+    standby: Option<bool>,
+    /// The active lineup has a live instance.
+    dead: bool,
+    /// The variety counts the ticks of a prove phase.
+    proof: bool,
     rebuilding: bool,
-    reseating: bool,
+    /// A resumed lineup's instance is on its way to its seat.
+    reseating: Option<OperationId>,
     preparing: BTreeSet<OperationId>,
 }
 
@@ -27,7 +33,9 @@ impl World {
     /// Events of the host's own that can come now.
     fn possible(&self, next_id: OperationId) -> Vec<Event> {
         let mut events = vec![Event::SourceEnded, Event::Degraded(true)];
-        events.push(Event::Faulted { seat: Seat::Active, id: next_id });
+        if !self.dead {
+            events.push(Event::Faulted { seat: Seat::Active, id: next_id });
+        }
         for id in &self.preparing {
             events.extend([Event::Prepared { id: *id }, Event::PrepareFailed { id: *id }]);
         }
@@ -37,33 +45,49 @@ impl World {
         if self.shadow {
             events.push(Event::Faulted { seat: Seat::Shadow, id: next_id });
         }
-        if self.standby {
+        if self.standby.is_some() {
             events.extend([Event::Faulted { seat: Seat::Standby, id: next_id }, Event::StandbyExpired]);
         }
         if self.rebuilding {
             events.extend([Event::Reseated, Event::RebuildFailed { id: next_id }]);
         }
-        if self.reseating {
-            events.push(Event::Reseated);
+        if let Some(id) = self.reseating {
+            events.extend([Event::Reseated, Event::PrepareFailed { id }]);
         }
-        events.extend([Event::Proved { alive: true }, Event::Proved { alive: false }]);
+        if self.proof {
+            events.extend([Event::Proved { alive: true }, Event::Proved { alive: false }]);
+        }
         events
     }
 
-    fn happened(&mut self, event: &Event) {
+    fn happened(&mut self, event: &Event, proves: bool) {
         match event {
-            Event::Prepared { id } | Event::PrepareFailed { id } => drop(self.preparing.remove(id)),
-            Event::Swapped => {
-                if self.armed.take() == Some(Seat::Shadow) {
-                    self.shadow = false;
+            Event::Prepared { id } | Event::PrepareFailed { id } => {
+                self.preparing.remove(id);
+                if matches!(event, Event::PrepareFailed { .. }) {
+                    self.reseating = self.reseating.filter(|due| due != id);
                 }
-                self.standby = true;
-                self.rebuilding = false;
-                self.reseating = false;
             }
+            Event::Swapped => {
+                let outgoing = !self.dead;
+                let incoming = if self.armed.take() == Some(Seat::Shadow) {
+                    self.shadow = false;
+                    self.proof = proves;
+                    true
+                } else {
+                    self.proof = false;
+                    self.standby == Some(true)
+                };
+                self.standby = Some(outgoing);
+                self.dead = !incoming;
+                self.rebuilding = false;
+                self.reseating = None;
+            }
+            Event::Faulted { seat: Seat::Active, .. } => (self.dead, self.proof) = (true, false),
+            Event::Proved { .. } => self.proof = false,
             Event::Faulted { seat: Seat::Shadow, .. } => self.shadow = false,
-            Event::Faulted { seat: Seat::Standby, .. } => self.standby = false,
-            Event::Reseated => (self.rebuilding, self.reseating) = (false, false),
+            Event::Faulted { seat: Seat::Standby, .. } => self.standby = None,
+            Event::Reseated => (self.rebuilding, self.reseating, self.dead) = (false, None, false),
             Event::RebuildFailed { .. } => self.rebuilding = false,
             _ => {}
         }
@@ -79,15 +103,17 @@ impl World {
                 self.armed = Some(*seat);
             }
             Effect::Disarm => assert!(self.armed.take().is_some(), "nothing is armed"),
-            Effect::Reseat { .. } => self.reseating = true,
+            Effect::Reseat { id } => self.reseating = Some(*id),
             Effect::Rebuild { after_ns, .. } => {
                 assert!((1..=MAX_BACKOFF_NS).contains(after_ns));
                 self.rebuilding = true;
             }
             Effect::Drop(Seat::Shadow) => self.shadow = false,
-            Effect::Drop(Seat::Standby) => self.standby = false,
+            Effect::Drop(Seat::Standby) => self.standby = None,
             Effect::Drop(Seat::Active) => panic!("the active seat is never emptied"),
-            Effect::Halt(_) => (self.rebuilding, self.reseating) = (false, false),
+            Effect::Halt(_) => {
+                (self.rebuilding, self.reseating, self.dead, self.proof) = (false, None, true, false);
+            }
             Effect::Stage { .. } | Effect::Ended { .. } | Effect::Began { .. } => {}
         }
     }
@@ -141,7 +167,13 @@ fn check_step(before: &State, event: &Event, after: &State, effects: &[Effect], 
     let now_armed = after.operation.as_ref().is_some_and(|o| o.stage == Stage::Armed);
     assert_eq!(world.armed.is_some(), now_armed, "{}", context());
     assert_eq!(world.shadow, after.shadow.is_some(), "{}", context());
-    assert_eq!(world.standby, after.standby.is_some(), "{}", context());
+    assert_eq!(world.standby.is_some(), after.standby.is_some(), "{}", context());
+    // Whoever is said to decide does, and whoever is not does not; what is kept to go back to is alive.
+    assert_eq!(world.dead, after.run != Run::Running, "{}", context());
+    assert_ne!(world.standby, Some(false), "{}", context());
+    // A prove phase ends.
+    let proving = after.operation.as_ref().is_some_and(|o| o.stage == Stage::Proving);
+    assert!(!proving || world.proof, "{}", context());
     let preparing = after.operation.as_ref().filter(|o| o.stage == Stage::Preparing).map(|o| o.id);
     assert!(world.preparing.iter().copied().eq(preparing), "{}", context());
     // Frozen is never for ever.
@@ -169,6 +201,7 @@ fn canonical(state: &State, world: &World) -> (State, World) {
     state.shadow = state.shadow.map(|(lineup, id)| (lineup, name(id)));
     let mut world = world.clone();
     world.preparing = world.preparing.iter().map(|id| name(*id)).collect();
+    world.reseating = world.reseating.map(name);
     (state, world)
 }
 
@@ -207,7 +240,7 @@ fn every_reachable_state_keeps_what_must_hold() {
             for event in requests(&state, next_id).into_iter().chain(world.possible(next_id)) {
                 let Ok((after, effects)) = state.step(&event, &policy, 0) else { continue };
                 let mut then = world.clone();
-                then.happened(&event);
+                then.happened(&event, policy.prove_ticks > 0);
                 effects.iter().for_each(|e| then.carry_out(e));
                 check_step(&state, &event, &after, &effects, &then);
                 taken += 1;
@@ -220,7 +253,7 @@ fn every_reachable_state_keeps_what_must_hold() {
             // News that cannot come any more, or is of another operation, changes nothing that counts.
             for event in [Event::Swapped, Event::Reseated, Event::Missed, Event::Prepared { id: 77 }] {
                 let (after, _) = state.step(&event, &policy, 0).expect("news is always taken");
-                let due = world.armed.is_some() || world.rebuilding || world.reseating;
+                let due = world.armed.is_some() || world.rebuilding || world.reseating.is_some();
                 assert!(
                     due || (after.generation, after.active, after.run) == (state.generation, state.active, state.run)
                 );

@@ -674,7 +674,7 @@ impl Engine {
         let cancels = self.record.cancels;
         self.take_news(run, rows);
         self.record.cancels = cancels;
-        let last_row = run.unmarked - 1;
+        let last_row = run.unmarked.saturating_sub(1);
         let mark_cny = run.marks_cny[last_row];
         let equity_cny = self.ledger.equity_cny(mark_cny);
         let fills = &self.record.fills[run.fills_before..];

@@ -126,6 +126,8 @@ pub struct Record {
     pub orders: Vec<OrderRecord>,
     /// Orders that ended before this record began; 0 but for the copy of an account under way.
     pub orders_before: u64,
+    /// Fills that were booked before this record began.
+    pub fills_before: usize,
     /// Fills in the order they happened.
     pub fills: Vec<FillRecord>,
     /// Days in order.

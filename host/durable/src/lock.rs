@@ -47,7 +47,7 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
 
 fn open(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        crate::make_folder(folder)?;
     }
     File::options().create(true).append(true).open(path)
 }

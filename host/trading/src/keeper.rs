@@ -20,6 +20,8 @@ use ghtrader_runtime::lifecycle::{
 };
 use operations::Operations;
 use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -86,9 +88,15 @@ pub(crate) struct Keeper {
     snapshot: Snapshot,
     snapshot_at: Option<Instant>,
     orders: VecDeque<OrderView>,
+    /// When this session began, wall clock, ns: order ids are unique in it.
+    session: i64,
     journal: Option<std::fs::File>,
     audit: Audit,
     broadcast: Broadcast,
+    /// An operation whose swap could not be written down: it is not proved.
+    untraced: Option<u64>,
+    /// What is on the disk is older than what is true.
+    unsaved: bool,
     ended: bool,
     stopping: bool,
 }
@@ -126,10 +134,10 @@ impl Keeper {
             window_ns: settings.restart_window_s.saturating_mul(1_000_000_000),
             on_halt: settings.on_halt.into(),
         };
+        let session = (settings.now_ns)();
         let operations = Operations::open(&account, &variety, &records)?;
         let journal_path = records.dir().join("orders.jsonl");
-        let journal = std::fs::File::options().create(true).append(true).open(&journal_path);
-        let journal = journal.map_err(|e| crate::records::unwritable(&journal_path, &e))?;
+        let journal = open_journal(&journal_path).map_err(|e| crate::records::unwritable(&journal_path, &e))?;
         let mut keeper = Self {
             account,
             variety,
@@ -155,9 +163,12 @@ impl Keeper {
             snapshot: Snapshot::default(),
             snapshot_at: None,
             orders: VecDeque::new(),
+            session,
             journal: Some(journal),
             audit: parts.audit,
             broadcast: parts.broadcast,
+            untraced: None,
+            unsaved: false,
             ended: false,
             stopping: false,
         };
@@ -326,15 +337,16 @@ impl Keeper {
             Kind::Rollback => self.state.standby,
             _ => Some(self.state.active),
         });
-        self.operations.begin(id, &request, lineup, self.state.generation, now_ns)?;
-        let name = self.operations.name(id);
-        let entry = self.entry(&request.actor, request.kind, Outcome::Accepted);
         let entry = AuditEntry {
             to: lineup.map(|l| l.to_string()).unwrap_or_default(),
             plan_hash: request.plan_hash.map(|h| h.to_string()).unwrap_or_default(),
-            operation: name,
-            ..entry
+            operation: self.operations.name(id),
+            ..self.entry(&request.actor, request.kind, Outcome::Accepted)
         };
+        if request.kind == Kind::Halt {
+            return self.halt(id, &request, &event, entry);
+        }
+        self.operations.begin(id, &request, lineup, self.state.generation, now_ns)?;
         if let Err(problem) = self.write_audit(entry) {
             self.operations.withdraw(id);
             return Err(problem.into());
@@ -345,6 +357,28 @@ impl Keeper {
             self.operations.fail(id, failure.clone(), now_ns)?;
             self.publish_operation(id);
             return Err(self.refused(&request, failure));
+        }
+        self.operations.view(id).map(views::value).ok_or_else(views::lost)
+    }
+
+    /// Halts first and writes down afterwards: neither the disk nor the audit may stand in its way.
+    fn halt(
+        &mut self,
+        id: u64,
+        request: &Request,
+        event: &Event,
+        entry: AuditEntry,
+    ) -> Result<serde_json::Value, Failure> {
+        let now_ns = (self.settings.now_ns)();
+        let lineup = Some(self.state.active);
+        self.operations.remember(id, request, lineup, self.state.generation, now_ns);
+        self.note(event);
+        let written = self.operations.save(id).and_then(|()| self.write_audit(entry));
+        if let Err(problem) = written {
+            self.alert(&problem);
+            let what =
+                format!("{}/{} is halted, but that is not written down: {}", self.account, self.variety, problem.what);
+            return Err(Problem { what, ..problem }.into());
         }
         self.operations.view(id).map(views::value).ok_or_else(views::lost)
     }
@@ -367,10 +401,17 @@ impl Keeper {
         let now_ns = (self.settings.now_ns)();
         let (mut next, mut effects) = self.state.step(event, &self.policy, now_ns)?;
         let withdraws = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::Disarm));
-        if withdraws(&effects) && !self.mailer.signal.claim(self.armed) {
+        while withdraws(&effects) && !self.mailer.signal.claim(self.armed) {
             // The thread has taken the swap: it has happened, and everything is to be worked out behind it.
             self.await_swap();
             (next, effects) = self.state.step(event, &self.policy, now_ns)?;
+        }
+        // What stops comes before what is written down.
+        for effect in &effects {
+            if let Effect::Halt(orders) = effect {
+                self.abandon_rebuild();
+                self.mailer.send(Command::Halt(*orders));
+            }
         }
         let before = std::mem::replace(&mut self.state, next);
         self.save_if_changed(&before);
@@ -387,9 +428,8 @@ impl Keeper {
     }
 
     fn await_swap(&mut self) {
-        let patience = Instant::now();
         let armed = self.armed;
-        while self.armed == armed && patience.elapsed() < SWAP_NEWS {
+        while self.armed == armed {
             self.hear_all();
             std::thread::sleep(Duration::from_micros(50));
         }
@@ -397,7 +437,7 @@ impl Keeper {
 
     fn save_if_changed(&mut self, before: &State) {
         let facts = |s: &State| (s.generation, s.active, s.run == Run::Halted);
-        if facts(before) == facts(&self.state) {
+        if facts(before) == facts(&self.state) && !self.unsaved {
             return;
         }
         let now_ns = (self.settings.now_ns)();
@@ -420,7 +460,10 @@ impl Keeper {
             halted: self.state.run == Run::Halted,
             history: self.history.clone(),
         };
+        self.unsaved = false;
         if let Err(problem) = self.records.save(&stored) {
+            self.unsaved = true;
+            self.untraced = self.state.operation.as_ref().map(|o| o.id);
             self.alert(&problem);
         }
     }
@@ -469,10 +512,8 @@ impl Keeper {
                 }
                 self.mailer.send(Command::Drop(seat));
             }
-            Effect::Halt(orders) => {
-                self.abandon_rebuild();
-                self.mailer.send(Command::Halt(orders));
-            }
+            // Sent before anything was written down.
+            Effect::Halt(_) => {}
             Effect::Stage { id, stage } => self.stage(id, stage),
             Effect::Ended { id, end } => self.end(id, end),
             Effect::Began { id, kind, lineup, why } => self.host_began(id, kind, lineup, why),
@@ -578,8 +619,16 @@ impl Keeper {
 
     /// Takes in everything that the variety's thread has reported.
     fn hear_all(&mut self) {
-        while let Ok(report) = self.ring.pop() {
+        // What is there now; a market at full speed may never leave the ring empty.
+        for _ in 0..self.ring.slots() {
+            let Ok(report) = self.ring.pop() else { break };
             self.hear(report);
+        }
+        if !self.ended && self.ring.is_abandoned() && self.ring.is_empty() {
+            let what = "the variety's thread failed by a defect";
+            let problem =
+                Problem::new("internal", ErrorClass::Internal, what, "report this, and start the service again");
+            self.hear(Report::Ended(Some(problem)));
         }
     }
 
@@ -622,6 +671,7 @@ impl Keeper {
                     self.publish_operation(owner);
                 }
             }
+            Report::InstallFailed { token, fault } if token == self.tokens.active => self.reseat_failed(&fault.problem),
             Report::InstallFailed { token, fault } => self.faulted(token, 0, &fault.problem),
             Report::Faulted { token, seq, fault } => self.faulted(token, seq, &fault.problem),
             Report::Reseated { seq, warmed_rows } => {
@@ -640,7 +690,8 @@ impl Keeper {
                 self.publish_variety();
             }
             Report::Proved(channels) => {
-                let alive = channels.alive();
+                let operation = self.state.operation.as_ref().map(|o| o.id);
+                let alive = channels.alive() && (self.untraced.is_none() || self.untraced != operation);
                 if let Some(operation) = self.state.operation.as_ref().filter(|o| o.stage == Stage::Proving) {
                     let id = operation.id;
                     self.operations.evidence(id, "channels", serde_json::to_value(channels).unwrap_or_default());
@@ -663,6 +714,8 @@ impl Keeper {
             Report::Waste(waste) => drop(waste),
             Report::Ended(problem) => {
                 self.ended = true;
+                self.armed = 0;
+                self.mailer.signal.arm(0);
                 if let Some(problem) = problem {
                     self.alert(&problem);
                 }
@@ -688,6 +741,22 @@ impl Keeper {
         days.drain(..first);
     }
 
+    /// A rebuilt or resumed instance failed on the way to its seat.
+    fn reseat_failed(&mut self, problem: &Problem) {
+        self.alert(problem);
+        let seating = self.state.operation.as_ref().filter(|o| o.stage == Stage::Seating).map(|o| o.id);
+        match seating {
+            Some(id) => {
+                self.operations.cause(id, problem.clone().into());
+                self.note(&Event::PrepareFailed { id });
+            }
+            None => {
+                let id = self.operations.next();
+                self.note(&Event::RebuildFailed { id });
+            }
+        }
+    }
+
     fn faulted(&mut self, token: u64, seq: u64, problem: &Problem) {
         let seat = if token == self.tokens.active {
             Seat::Active
@@ -704,7 +773,9 @@ impl Keeper {
         let failure: Failure = problem.clone().into();
         let concerned = match seat {
             Seat::Shadow => self.state.shadow.map(|(_, id)| id),
-            Seat::Active | Seat::Standby => self.state.operation.as_ref().map(|o| o.id),
+            // Only what failed while it was proved, or was to be gone back to, is that operation's failure.
+            Seat::Active => self.state.operation.as_ref().filter(|o| o.stage == Stage::Proving).map(|o| o.id),
+            Seat::Standby => self.state.operation.as_ref().filter(|o| o.stage == Stage::Armed).map(|o| o.id),
         };
         if let Some(id) = concerned {
             self.operations.cause(id, failure);
@@ -722,6 +793,20 @@ impl Keeper {
         self.note(&Event::Faulted { seat, id });
         self.publish_variety();
     }
+}
+
+/// The journal of orders, ready for a line; the last session may have been cut in the middle of one.
+fn open_journal(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    let mut file = std::fs::File::options().create(true).read(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 /// Who asked for what.

@@ -78,6 +78,8 @@ pub(crate) enum Waste {
     Seated(Box<Seated>),
     Lineup(Box<Lineup>),
     Account(Box<Engine>),
+    Prepared(Box<Prepared>),
+    Day(Arc<SourceDay>),
 }
 
 /// Which channels were seen alive in the prove phase.

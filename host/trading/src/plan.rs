@@ -181,6 +181,12 @@ pub fn first_lineup(
 pub fn plan_hash(plan: &Plan) -> Digest {
     let mut b = DigestBuilder::new("ghtrader plan 1");
     b.text(&plan.account).text(&plan.variety).int(plan.base_generation.cast_signed()).digest(&plan.resolved.id());
+    if let Some(base) = &plan.base_lineup {
+        b.digest(base);
+    }
+    for flag in &plan.breaking {
+        b.text(flag);
+    }
     for (reference, digest) in &plan.followed {
         b.text(reference).digest(digest);
     }

@@ -130,7 +130,7 @@ pub enum Call {
         /// Its id.
         id: String,
     },
-    /// Ends an operation that is preparing, warming or shadowing; the active lineup stays → [`OperationView`];
+    /// Ends an operation that has not swapped yet, or a shadow; the active lineup stays → [`OperationView`];
     /// `operation_ended`.
     CancelOperation {
         /// Its id.
@@ -218,14 +218,14 @@ pub struct Plan {
     pub diff: Vec<String>,
     /// What the lineup needs against what there is.
     pub capacity: Vec<Capacity>,
-    /// What needs an acknowledgement before a swap: stable names, such as `inputs_changed`, `major_version`, `role_limits_up`.
+    /// What needs an acknowledgement before a swap: `major_version:ROLE/NAME`, `limits_up:ROLE/NAME`.
     pub breaking: Vec<String>,
 }
 
 /// One need against its bound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Capacity {
-    /// Such as `memory_mib`, `instances`, `warmup_rows`, `live_call_cpu_ms`.
+    /// `memory_mib`, `instances` or `warmup_rows`.
     pub name: String,
     /// What the lineup asks for.
     pub wanted: u64,
@@ -254,7 +254,7 @@ pub enum ActivateAt {
     NextTick,
     /// The first one of the next session.
     SessionOpen,
-    /// The one with this number, counted from the session's first tick.
+    /// The one with this number, counted from the service's first tick, which is 1.
     Seq(u64),
 }
 
@@ -389,11 +389,13 @@ pub struct LineupRecord {
     pub since_ns: i64,
 }
 
-/// An order with its trace.
+/// An order with its trace; (session, id) is unique.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderView {
     /// The host's id.
     pub id: u64,
+    /// Wall clock at which the service's session began, ns since the epoch.
+    pub session: i64,
     /// Generation that asked for it; 0 = the host itself.
     pub generation: u64,
     /// Lineup of that generation.
@@ -421,7 +423,7 @@ pub struct OrderView {
 /// How an operation goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperationView {
-    /// `op-` and a number that grows.
+    /// `op-`, the variety, `-` and a number that grows.
     pub id: String,
     /// `shadow`, `swap`, `promote`, `rollback`, `halt`, `resume`.
     pub kind: String,
@@ -429,8 +431,8 @@ pub struct OperationView {
     pub account: String,
     /// Product.
     pub variety: String,
-    /// `accepted`, `preparing`, `warming`, `shadowing`, `armed`, `proving`, then one of `succeeded`, `failed`, `rolled_back`,
-    /// `cancelled`.
+    /// `accepted`, `preparing` (instances are made and warmed up), `shadowing`, `armed`, `proving`, `rolling_back`, then one
+    /// of `succeeded`, `failed`, `rolled_back`, `cancelled`.
     pub state: String,
     /// It has ended.
     pub ended: bool,
@@ -483,7 +485,7 @@ pub struct ShadowReport {
     pub target_disagreements: u64,
     /// Time of a call, ns: shadow and active.
     pub latency_ns: [Latency; 2],
-    /// Faults of the shadow, by code.
+    /// Faults on this variety since the service began, by code; a shadow that faults is gone.
     pub faults: BTreeMap<String, u64>,
     /// Profit of the shadow's own account, and of the active lineup since the shadow began, CNY.
     pub pnl_cny: [f64; 2],
@@ -548,7 +550,7 @@ pub struct AccountStatus {
 /// A thing that happened; its topic is the SSE topic of the control API.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceEvent {
-    /// `operation`, `variety`, `shadow`, `trading`, `order`, `alert`.
+    /// `operation`, `variety`, `shadow`, `order`, `alert`.
     pub topic: String,
     /// Product.
     pub variety: String,

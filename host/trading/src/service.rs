@@ -30,6 +30,8 @@ const MAX_REQUEST: u64 = 16 << 20;
 /// Longest time for a request to come in, and for its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Connections that may be open at once, those that follow events among them.
+const MAX_CALLS: usize = 256;
 /// Events that a subscriber may be behind before it is cut off.
 const SUBSCRIBER_EVENTS: usize = 4_096;
 /// Reports between a variety's thread and its keeper.
@@ -194,9 +196,13 @@ pub fn run(
     restrict(&socket);
     listener.set_nonblocking(true).map_err(|e| unwritable(&socket, &e))?;
     ready();
+    let calls = Arc::new(AtomicUsize::new(0));
     while !stop.load(Ordering::Acquire) && broadcast.ended.load(Ordering::Acquire) < count {
         match listener.accept() {
+            // One more is not answered; whoever asks sees a closed connection and may ask again.
+            Ok(_) if calls.load(Ordering::Acquire) >= MAX_CALLS => {}
             Ok((stream, _)) => {
+                let call = Open::new(&calls);
                 let front = Front {
                     doors: Arc::clone(&doors),
                     broadcast: broadcast.clone(),
@@ -205,7 +211,10 @@ pub fn run(
                     stop: Arc::clone(stop),
                 };
                 // Without a thread the caller sees a closed connection and may ask again.
-                let _ = std::thread::Builder::new().name("service-call".to_owned()).spawn(move || front.serve(stream));
+                let _ = std::thread::Builder::new().name("service-call".to_owned()).spawn(move || {
+                    front.serve(stream);
+                    drop(call);
+                });
             }
             Err(_) => std::thread::sleep(Duration::from_millis(2)),
         }
@@ -221,6 +230,22 @@ pub fn run(
     }
     let _ = ghtrader_durable::remove(&socket);
     Ok(ended)
+}
+
+/// A connection that is open, as it counts against the bound.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(calls: &Arc<AtomicUsize>) -> Self {
+        calls.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The socket is for the user who runs the service.
@@ -275,7 +300,7 @@ fn start(
     let made = if stored.halted { None } else { Some(config.maker.make(&lineup, &instrument)?) };
     let settings = EngineSettings::of(&spec, config.fill_model, 1);
     let mut engine = Engine::new(settings, Ledger::new(&spec, &variety)?);
-    engine.take_over(stored.generation, &[]);
+    engine.take_over(stored.generation, &[], &[]);
     let mind = Mind { token, lineup: made, tally: Tally::new(config.settings.initial_cny, 0) };
     let (to_variety, commands) = channel();
     let (producer, consumer) = rtrb::RingBuffer::new(RING_REPORTS);
@@ -378,9 +403,9 @@ impl Front {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(REQUEST_TIME))?;
         stream.set_write_timeout(Some(REQUEST_TIME))?;
-        let mut line = String::new();
-        BufReader::new((&stream).take(MAX_REQUEST)).read_line(&mut line)?;
-        let request: Result<Request, _> = serde_json::from_str(&line);
+        let mut line = Vec::new();
+        BufReader::new((&stream).take(MAX_REQUEST)).read_until(b'\n', &mut line)?;
+        let request: Result<Request, _> = serde_json::from_slice(&line);
         let reply = match request {
             Ok(request) if request.version != PROTOCOL_VERSION => {
                 let what =

@@ -24,6 +24,8 @@ pub(crate) struct Warmed {
     pub(crate) lineup: Lineup,
     /// What it has still to be told.
     pub(crate) told: Vec<Event>,
+    /// When it wants to be woken.
+    pub(crate) wakes_ns: Vec<i64>,
     /// Rows that it has seen.
     pub(crate) rows: u64,
 }
@@ -119,7 +121,7 @@ impl Warm {
 
     /// Ends the warm-up.
     pub(crate) fn finish(self) -> Warmed {
-        Warmed { lineup: self.lineup, told: self.events, rows: self.rows }
+        Warmed { lineup: self.lineup, told: self.events, wakes_ns: self.wakes_ns, rows: self.rows }
     }
 }
 

@@ -18,7 +18,7 @@ use day::Runs;
 use ghtrader_backtest::{DayRun, Engine, OrderEnd, OrderRecord};
 use ghtrader_core::{Problem, TickView};
 use ghtrader_kernels::wire::{Action, Side};
-use ghtrader_runtime::lifecycle::{Orders, Seat, Swap};
+use ghtrader_runtime::lifecycle::{At, Orders, Seat, Swap};
 use proof::Proof;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -83,6 +83,8 @@ pub(crate) struct Worker {
     shadow: Option<Shadow>,
     incoming: Vec<Incoming>,
     proof: Option<Proof>,
+    /// A halted account's position is to be closed, as soon as nothing works any more.
+    flattening: bool,
     degraded: bool,
     stopping: bool,
     /// Ticks handled.
@@ -90,6 +92,8 @@ pub(crate) struct Worker {
     history: VecDeque<NumberedDay>,
     due: Instant,
     shown: Instant,
+    /// Contracts by their number in the account.
+    contracts: Vec<String>,
     /// Orders of the account told so far, and those of them that may still change.
     told_orders: u64,
     open_orders: Vec<(u64, u32)>,
@@ -110,12 +114,14 @@ impl Worker {
             shadow: None,
             incoming: Vec::new(),
             proof: None,
+            flattening: false,
             degraded: false,
             stopping: false,
             seq: 0,
             history: VecDeque::new(),
             due: now,
             shown: now,
+            contracts: Vec::new(),
             told_orders: 0,
             open_orders: Vec::new(),
             carried: None,
@@ -140,7 +146,7 @@ impl Worker {
             }
         }
         self.post.tell(Report::Ended(ended));
-        while !self.post.backlog.is_empty() {
+        while !self.post.backlog.is_empty() && !self.post.ring.is_abandoned() {
             std::thread::sleep(Duration::from_millis(1));
             self.post.flush();
         }
@@ -157,7 +163,9 @@ impl Worker {
             kept += day.view().rows();
             days -= 1;
         }
-        self.history.drain(..days);
+        for (_, day) in self.history.drain(..days) {
+            self.post.tell(Report::Waste(Waste::Day(day)));
+        }
         self.post.tell(Report::Day(number, Arc::clone(day)));
     }
 
@@ -183,7 +191,18 @@ impl Worker {
             std::thread::park_timeout(left.min(SNAPSHOT_EVERY));
             if self.post.has_mail() {
                 self.read_commands(runs, row);
+                // There is time here, and the next tick may be the one.
+                if row > 0 {
+                    self.seat_incoming(runs, row);
+                }
+                self.copy_if_due(runs);
             }
+        }
+    }
+
+    fn disarm(&mut self, runs: &mut Runs<'_>) {
+        if let Some(Armed { copy: Some((engine, _)), .. }) = runs.armed.take() {
+            self.post.tell(Report::Waste(Waste::Account(Box::new(engine))));
         }
     }
 
@@ -195,18 +214,19 @@ impl Worker {
                 Command::Reseat(prepared) => self.incoming.push(Incoming::Active(prepared)),
                 Command::Arm { id, seat, swap, generation, prove_ticks } => {
                     let armed = Armed { id, seat, swap, generation, prove_ticks, copy: None };
-                    if let ghtrader_runtime::lifecycle::At::Seq(seq) = swap.at
+                    if let At::Seq(seq) = swap.at
                         && seq <= self.seq
                     {
                         self.post.tell(Report::Missed { id });
                     } else {
+                        self.disarm(runs);
                         runs.armed = Some(armed);
                     }
                 }
                 Command::Drop(Seat::Standby) => self.drop_standby(runs),
                 Command::Drop(Seat::Shadow) => {
                     runs.shadow = None;
-                    self.incoming.retain(|i| !matches!(i, Incoming::Shadow(_)));
+                    self.give_up_incoming(|i| matches!(i, Incoming::Shadow(_)));
                     if let Some(shadow) = self.shadow.take() {
                         self.waste(shadow.seated);
                     }
@@ -216,18 +236,38 @@ impl Worker {
                 Command::Stop => self.stopping = true,
             }
         }
+        // A swap that waits for this very tick; any other has its copy made at the tick's end.
+        let at = runs.armed.as_ref().map(|a| a.swap.at);
+        if at == Some(At::SessionOpen) || at == Some(At::Seq(self.seq + 1)) {
+            self.copy_if_due(runs);
+        }
+    }
+
+    /// Hands over what was made for a seat and is not wanted there any more.
+    fn give_up_incoming(&mut self, unwanted: impl Fn(&Incoming) -> bool) {
+        let (unwanted, kept) = std::mem::take(&mut self.incoming).into_iter().partition(|i| unwanted(i));
+        self.incoming = kept;
+        let unwanted: Vec<Incoming> = unwanted;
+        for Incoming::Shadow(prepared) | Incoming::Active(prepared) in unwanted {
+            self.post.tell(Report::Waste(Waste::Prepared(prepared)));
+        }
     }
 
     fn halt(&mut self, runs: &mut Runs<'_>, row: usize, orders: Orders) {
-        runs.armed = None;
+        self.disarm(runs);
         self.proof = None;
-        self.incoming.clear();
+        // A shadow that waits for its seat goes on; what was to decide does not.
+        self.give_up_incoming(|i| matches!(i, Incoming::Active(_)));
         if let Some(lineup) = self.active.mind.lineup.take() {
             self.post.tell(Report::Waste(Waste::Lineup(Box::new(lineup))));
         }
         let cancelled = self.active.engine.working_orders();
-        // Between two ticks the last row is the one that was decided on.
-        self.treat_orders(runs, row.saturating_sub(1), orders);
+        // Between two ticks the last row is the one that was decided on. What is to be closed is closed when nothing works any
+        // more: an order that fills before its cancel arrives would be closed twice.
+        if orders != Orders::Keep {
+            self.active.engine.cancel_all(&runs.active, row.saturating_sub(1));
+        }
+        self.flattening |= orders == Orders::Flatten;
         self.post.tell(Report::Halted { seq: self.seq, cancelled });
     }
 
@@ -260,6 +300,7 @@ impl Worker {
         let began = Instant::now();
         // Withdrawn in the last moment.
         if !self.post.signal.claim(id) {
+            self.post.tell(Report::Waste(Waste::Account(Box::new(engine))));
             return;
         }
         let incoming = match seat {
@@ -271,18 +312,21 @@ impl Worker {
             self.post.tell(Report::Missed { id });
             return;
         };
-        // What the incoming mind had working in its own account ends there.
-        let told = seated.engine.ended_orders();
+        // A rebuilt instance on its way to this seat was made for the outgoing lineup.
+        self.give_up_incoming(|i| matches!(i, Incoming::Active(_)));
+        self.flattening = false;
+        // What the incoming mind had working in its own account ends there; what it was still to be told, it is told.
+        let (told, wakes_ns) = seated.engine.handover();
         // On the last row of a session the market has closed: what is sent there is refused.
         let at = if opens { row } else { row.saturating_sub(1) };
         self.treat_orders(runs, at, swap.orders);
-        self.active.engine.take_over(generation, &told);
+        self.active.engine.take_over(generation, &told, &wakes_ns);
         std::mem::swap(&mut self.active.mind, &mut seated.mind);
         let left = std::mem::replace(&mut seated.engine, engine);
         let former = self.standby.replace(seated);
         runs.standby = Some(run);
         let equity_cny = self.active.engine.equity_cny(&runs.active, at);
-        self.active.mind.tally.begin(equity_cny, self.active.engine.record().fills.len());
+        self.active.mind.tally.begin(equity_cny, self.active.engine.fills());
         if let Some(standby) = &mut self.standby {
             standby.mind.tally.begin(equity_cny, 0);
         }
@@ -334,12 +378,12 @@ impl Worker {
     }
 
     /// Tells of orders that were sent or have got further.
-    fn tell_orders(&mut self, runs: &Runs<'_>) {
+    fn tell_orders(&mut self) {
         let record = self.active.engine.record();
         let mut news = Vec::new();
         while let Some(order) = record.order(self.told_orders + 1) {
             self.told_orders += 1;
-            news.push(order_view(order, runs.contract(), self.seq));
+            news.push(order_view(order, &self.contracts, self.seq));
             if order.end == OrderEnd::Open {
                 self.open_orders.push((order.id, order.filled_lots));
             }
@@ -348,7 +392,7 @@ impl Worker {
             let Some(order) = record.order(*id) else { return false };
             if order.filled_lots != *filled || order.end != OrderEnd::Open {
                 *filled = order.filled_lots;
-                news.push(order_view(order, runs.contract(), 0));
+                news.push(order_view(order, &self.contracts, 0));
             }
             order.end == OrderEnd::Open
         });
@@ -367,7 +411,7 @@ fn view_of(seated: &Seated, run: &DayRun<'_>, row: usize) -> SeatSnapshot {
         faults: tally.faults,
         errors_in_row: tally.errors_in_row,
         pnl_cny: seated.pnl_cny(run, row),
-        fills: (seated.engine.record().fills.len().saturating_sub(tally.fills_from)) as u64,
+        fills: seated.engine.fills().saturating_sub(tally.fills_from) as u64,
         position_lots: seated.engine.lots().net_lots(),
         memory_bytes: seated.mind.lineup.as_ref().map_or(0, ghtrader_runtime::Lineup::memory_bytes),
         latency_ns: Latency { p50: quantile(0.5), p99: quantile(0.99), max: tally.latency_ns.max() },
@@ -375,12 +419,13 @@ fn view_of(seated: &Seated, run: &DayRun<'_>, row: usize) -> SeatSnapshot {
 }
 
 /// An order as readers see it; the keeper knows the tick of one that is told again.
-fn order_view(order: &OrderRecord, contract: &str, seq: u64) -> OrderView {
+fn order_view(order: &OrderRecord, contracts: &[String], seq: u64) -> OrderView {
     OrderView {
         id: order.id,
+        session: 0,
         generation: order.generation,
         lineup: None,
-        contract: contract.to_owned(),
+        contract: contracts.get(order.contract as usize).cloned().unwrap_or_default(),
         seq,
         decided_ts_ns: order.decided_ts_ns,
         side: if order.side == Side::Buy { "buy" } else { "sell" }.to_owned(),

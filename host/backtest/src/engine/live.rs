@@ -40,11 +40,11 @@ impl Engine {
     /// Hands the account to another instance, whose orders count under `generation`.
     ///
     /// Orders under way stay the host's: their news is booked and told to nobody. `told` comes before the new instance's
-    /// first row, with what the host still has to say about the market.
-    pub fn take_over(&mut self, generation: u64, told: &[Event]) {
+    /// first row, with what the host still has to say about the market; at `wakes_ns` it wants to be woken.
+    pub fn take_over(&mut self, generation: u64, told: &[Event], wakes_ns: &[i64]) {
         self.desk.take_over(generation);
-        self.wakes_ns.clear();
-        self.events.retain(|e| matches!(e, Event::Boundary(_) | Event::Gap | Event::ContractChanged { .. }));
+        self.wakes_ns = wakes_ns.to_vec();
+        self.events.retain(is_of_the_market);
         self.events.extend_from_slice(told);
     }
 
@@ -86,7 +86,7 @@ impl Engine {
             for id in copy.desk.clear() {
                 copy.ledger.order_ended(id);
             }
-            copy.take_over(copy.desk.generation(), &[]);
+            copy.take_over(copy.desk.generation(), &[], &[]);
         }
         copy
     }
@@ -96,12 +96,26 @@ impl Engine {
         DayRun { fills_before: self.record.fills.len(), ..run.clone() }
     }
 
-    /// What an instance has to be told when its account is taken away: none of its orders works any longer.
-    pub fn ended_orders(&self) -> Vec<Event> {
-        self.desk
-            .own_working()
-            .map(|(client_id, remaining_lots)| Event::Cancelled { client_id, remaining_lots })
-            .collect()
+    /// What an instance takes along when it leaves this account: news it has not heard, the end of every order that
+    /// works, and the times at which it wants to be woken.
+    pub fn handover(&self) -> (Vec<Event>, Vec<i64>) {
+        let unheard = self.events.iter().filter(|e| !is_of_the_market(e) && !matches!(e, Event::Woke { .. })).copied();
+        let ended = self.desk.own_working();
+        let ended = ended.map(|(client_id, remaining_lots)| Event::Cancelled { client_id, remaining_lots });
+        (unheard.chain(ended).collect(), self.wakes_ns.clone())
+    }
+
+    /// Forgets the orders, fills and points of days that are over, but for what still works.
+    pub fn forget_ended(&mut self) {
+        let before = self.desk.first_working().unwrap_or(self.desk.next_id()).saturating_sub(1);
+        let ended = before.saturating_sub(self.record.orders_before) as usize;
+        self.record.orders.drain(..ended.min(self.record.orders.len()));
+        self.record.orders_before = before;
+        self.record.fills_before += self.record.fills.len();
+        self.record.fills.clear();
+        self.record.equity.clear();
+        self.record.messages_ts_ns.clear();
+        self.record.days.clear();
     }
 
     /// Sends a cancel for every working order, whoever asked for it.
@@ -122,6 +136,11 @@ impl Engine {
         let done = self.act(run, row, &Action::Target { contract: self.desk.contract(), lots: 0 });
         self.record.orders.iter_mut().skip(before).for_each(|order| order.generation = 0);
         done
+    }
+
+    /// Fills of the account so far, those that were forgotten among them.
+    pub fn fills(&self) -> usize {
+        self.record.fills_before + self.record.fills.len()
     }
 
     /// What the account has recorded so far.
@@ -153,4 +172,9 @@ impl Engine {
     pub fn desk(&self) -> &Desk {
         &self.desk
     }
+}
+
+/// An event that the host tells whoever sits there, and not of an order or a wish of one instance.
+fn is_of_the_market(event: &Event) -> bool {
+    matches!(event, Event::Boundary(_) | Event::Gap | Event::ContractChanged { .. })
 }

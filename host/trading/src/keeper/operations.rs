@@ -60,6 +60,23 @@ impl Operations {
         generation: u64,
         now_ns: i64,
     ) -> Result<(), Problem> {
+        self.remember(id, request, lineup_id, generation, now_ns);
+        let saved = self.save(id);
+        if saved.is_err() {
+            self.all.remove(&id);
+        }
+        saved
+    }
+
+    /// Takes an operation on without writing it down.
+    pub(super) fn remember(
+        &mut self,
+        id: u64,
+        request: &Request,
+        lineup_id: Option<LineupId>,
+        generation: u64,
+        now_ns: i64,
+    ) {
         let view = OperationView {
             id: self.name(id),
             kind: kind_name(request.kind).to_owned(),
@@ -76,12 +93,15 @@ impl Operations {
             error: None,
             evidence: BTreeMap::new(),
         };
-        self.records.save_operation(id, &view)?;
         if request.kind == Kind::Halt {
             self.last_halt = Some(id);
         }
         self.all.insert(id, view);
-        Ok(())
+    }
+
+    /// Writes an operation down as it stands.
+    pub(super) fn save(&self, id: u64) -> Result<(), Problem> {
+        self.all.get(&id).map_or(Ok(()), |view| self.records.save_operation(id, view))
     }
 
     /// Takes back one that was never acknowledged.

@@ -230,6 +230,7 @@ impl Keeper {
         };
         if let Err(problem) = self.write_audit(entry) {
             // A swap that cannot be traced is not proved.
+            self.untraced = Some(id);
             self.operations.cause(id, problem.clone().into());
             self.alert(&problem);
         }
@@ -303,20 +304,25 @@ impl Keeper {
 
     pub(super) fn order(&mut self, mut order: OrderView) {
         order.lineup = self.history.iter().rev().find(|r| r.generation == order.generation).map(|r| r.id);
-        match self.orders.iter_mut().rev().find(|known| known.id == order.id) {
-            Some(known) => {
-                order.seq = known.seq;
-                *known = order.clone();
+        order.session = self.session;
+        // Ids ascend.
+        match self.orders.binary_search_by_key(&order.id, |known| known.id) {
+            Ok(at) => {
+                order.seq = self.orders[at].seq;
+                self.orders[at] = order.clone();
             }
-            None => {
+            // Of an order that is kept no longer, its ticks are in the journal.
+            Err(at) if at < self.orders.len() => {}
+            Err(_) => {
                 self.orders.push_back(order.clone());
                 if self.orders.len() > KEPT_ORDERS {
                     self.orders.pop_front();
                 }
             }
         }
-        let line = serde_json::to_string(&order).unwrap_or_default();
-        let written = self.journal.as_mut().map(|file| writeln!(file, "{line}"));
+        let mut line = serde_json::to_string(&order).unwrap_or_default();
+        line.push('\n');
+        let written = self.journal.as_mut().map(|file| file.write_all(line.as_bytes()));
         if let Some(Err(error)) = written {
             self.journal = None;
             let path = self.records.dir().join("orders.jsonl");

@@ -58,7 +58,7 @@ impl Proof {
         let count = |part: &[bool]| (part.iter().filter(|alive| **alive).count(), part.len());
         let (features, scores) = self.alive.split_at(self.features);
         let record = active.engine.record();
-        let due = (self.orders_before + 1..)
+        let due = (self.orders_before.max(record.orders_before) + 1..)
             .map_while(|id| record.order(id))
             .filter(|o| o.generation == self.generation && now_ns - o.decided_ts_ns > ANSWER_DUE_NS);
         let (mut answered, mut sent) = (0, 0);

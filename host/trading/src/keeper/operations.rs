@@ -1,6 +1,6 @@
 //! The operations of a variety: each a file that says how far it got.
 
-use super::Request;
+use super::requests::Request;
 use crate::protocol::{Failure, OperationView, Stage};
 use crate::records::Records;
 use ghtrader_core::Problem;

@@ -1,7 +1,8 @@
 //! What readers see, and what is written down for them.
 
 use super::operations::kind_name;
-use super::{KEPT_ORDERS, Keeper, Request, host_actor};
+use super::requests::Request;
+use super::{KEPT_ORDERS, Keeper, host_actor};
 use crate::mail::SeatSnapshot;
 use crate::protocol::{
     Actor, Call, Failure, GateCondition, LineupView, OrderView, ServiceEvent, ShadowReport, VarietyView,

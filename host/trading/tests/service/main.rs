@@ -76,6 +76,7 @@ fn a_swap_at_a_named_tick_is_the_same_each_time() {
         desk.stop();
         orders.retain(|o| o.seq < 6_000 && o.state != "open");
         orders.sort_by_key(|o| o.id);
+        orders.iter_mut().for_each(|o| o.session = 0);
         orders
     };
     let first = session();
@@ -107,6 +108,30 @@ fn a_halt_answers_at_once_and_lasts() {
     desk.until(&resume.id, &["succeeded"]);
     assert_eq!(desk.view("cu").state, "running");
     desk.until_view("cu", |v| v.active.as_ref().is_some_and(|a| a.fills > 0));
+    desk.stop();
+}
+
+/// C-08: a halt that flattens ends flat, whatever was working when it came.
+#[test]
+fn a_halt_that_flattens_ends_flat() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::start(dir.path(), &["cu"], &flip(3), settings());
+    for _ in 0..3 {
+        desk.until_view("cu", |v| v.position_lots != 0);
+        let halt = Change {
+            variety: "cu".to_owned(),
+            generation: None,
+            order_policy: Some(ghtrader_trading::protocol::OrderPolicy::Flatten),
+            activate_at: ActivateAt::NextTick,
+            actor: actor(),
+        };
+        let _: serde_json::Value = desk.call(Call::Halt(halt)).unwrap();
+        let seen = desk.view("cu").ticks;
+        let view = desk.until_view("cu", |v| v.ticks > seen + 200 && v.position_lots == 0 && v.working_orders == 0);
+        assert_eq!(view.state, "halted");
+        let resume = desk.change(Call::Resume, "cu").unwrap();
+        desk.until(&resume.id, &["succeeded"]);
+    }
     desk.stop();
 }
 
@@ -201,6 +226,7 @@ fn what_cannot_be_done_is_refused_by_name() {
     assert_eq!(code(desk.deploy(&other, Mode::Shadow, ActivateAt::NextTick)), "variety_mismatch");
     let mut breaking = plan.clone();
     breaking.breaking = vec!["major_version:strategy/flip".to_owned()];
+    breaking.plan_hash = ghtrader_trading::plan_hash(&breaking);
     assert_eq!(code(desk.deploy(&breaking, Mode::Swap, ActivateAt::NextTick)), "breaking_needs_acknowledge");
     let running = desk.deploy(&plan, Mode::Swap, ActivateAt::Seq(10_000_000)).unwrap();
     desk.until(&running.id, &["armed"]);

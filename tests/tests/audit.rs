@@ -57,3 +57,28 @@ fn the_audit_is_read_and_checked_from_its_files() {
     assert_eq!(program.json(&["audit", "show", "1"]).1["actor"], json!("ann"));
     program.fails(&["audit", "list"], 1, "audit_broken");
 }
+
+/// The clean-up of the registry: nothing goes without a plan, what a kept lineup needs stays, and a plan holds once.
+#[test]
+fn a_clean_up_is_planned_and_applied_by_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::new(dir.path());
+    let blobs = dir.path().join("data/registry/blobs");
+    let (kept, stray) = ("11".repeat(32), "22".repeat(32));
+    for digest in [&kept, &stray] {
+        ghtrader_tests::write(&blobs.join(format!("{digest}.wasm")), digest);
+    }
+    let strategy = serde_json::json!({ "identity": "strategy/x@1.0.0", "digest": kept, "params": {} });
+    let lineup = serde_json::json!({ "name": "x", "features": [], "strategy": strategy, "schema_hash": "" });
+    ghtrader_tests::write(&dir.path().join("runs/trading/paper/cu/lineups/x.json"), lineup.to_string());
+    let plan = program.ok(&["plugin", "gc"]);
+    let files: Vec<&str> = plan["items"].as_array().unwrap().iter().map(|i| i["path"].as_str().unwrap()).collect();
+    assert_eq!(files, [format!("blobs/{stray}.wasm")]);
+    assert!(blobs.join(format!("{stray}.wasm")).exists(), "a plan has no effect");
+    program.fails(&["plugin", "gc", "--apply", &"0".repeat(64)], 4, "plan_stale");
+    let hash = plan["plan_hash"].as_str().unwrap();
+    assert_eq!(program.ok(&["plugin", "gc", "--apply", hash])["files"], 1);
+    assert!(!blobs.join(format!("{stray}.wasm")).exists() && blobs.join(format!("{kept}.wasm")).exists());
+    program.fails(&["plugin", "gc", "--apply", hash], 4, "plan_stale");
+    assert_eq!(program.ok(&["audit", "verify"])["entries"], 1);
+}

@@ -217,15 +217,7 @@ fn foreign(server: &str, what: &str) -> Problem {
 /// A `problem+json` body as this program's own, all its findings in the text.
 fn refusal(body: &Value) -> Option<Problem> {
     let text = |key: &str| body[key].as_str().map(str::to_owned);
-    let class = match body["class"].as_str()? {
-        "negative" => ErrorClass::Negative,
-        "user" => ErrorClass::User,
-        "plugin" => ErrorClass::Plugin,
-        "conflict" => ErrorClass::Conflict,
-        "limit" => ErrorClass::Limit,
-        "unavailable" => ErrorClass::Unavailable,
-        _ => ErrorClass::Internal,
-    };
+    let class = ErrorClass::of_name(body["class"].as_str()?);
     let mut what = text("what").or_else(|| text("detail"))?;
     for finding in body["findings"].as_array().into_iter().flatten() {
         let of = |key: &str| finding[key].as_str().unwrap_or_default();

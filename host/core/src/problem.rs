@@ -23,6 +23,19 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// The class of that name, as it is serialised; one that is not known is a defect of this program or of another version.
+    pub fn of_name(name: &str) -> Self {
+        match name {
+            "negative" => Self::Negative,
+            "user" => Self::User,
+            "plugin" => Self::Plugin,
+            "conflict" => Self::Conflict,
+            "limit" => Self::Limit,
+            "unavailable" => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+
     /// The exit code of a process that ends with this class.
     pub const fn exit_code(self) -> u8 {
         match self {

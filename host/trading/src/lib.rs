@@ -22,5 +22,6 @@ mod worker;
 pub use client::{Client, ClientError, socket_path};
 pub use maker::{LineupMaker, RegistryMaker};
 pub use plan::{LineupFile, ModelRef, PluginRef, Room, first_lineup, make_plan, moved_tags, plan_hash};
+pub use records::kept_artefacts;
 pub use service::{Ended, ServiceConfig, Settings, VarietyConfig, run};
 pub use source::{Source, SourceDay, synthetic};

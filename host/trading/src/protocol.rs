@@ -56,15 +56,7 @@ impl From<Problem> for Failure {
 impl Failure {
     /// The class by its name; a name that is not known is a defect.
     pub fn error_class(&self) -> ErrorClass {
-        match self.class.as_str() {
-            "negative" => ErrorClass::Negative,
-            "user" => ErrorClass::User,
-            "plugin" => ErrorClass::Plugin,
-            "conflict" => ErrorClass::Conflict,
-            "limit" => ErrorClass::Limit,
-            "unavailable" => ErrorClass::Unavailable,
-            _ => ErrorClass::Internal,
-        }
+        ErrorClass::of_name(&self.class)
     }
 }
 

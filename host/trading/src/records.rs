@@ -4,7 +4,7 @@ use crate::protocol::{LineupRecord, OperationView, ResolvedLineup};
 use ghtrader_core::{Digest, ErrorClass, Problem};
 use ghtrader_durable::{is_full, publish, publish_once};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Operations kept for readers; older ones stay in the audit.
@@ -91,6 +91,25 @@ impl Records {
     fn operation_path(&self, number: u64) -> PathBuf {
         self.dir.join("operations").join(format!("{number:08}.json"))
     }
+}
+
+/// Every artefact of every lineup that an account under this folder has kept: each may become active again.
+///
+/// # Errors
+/// `state_damaged` for a lineup that cannot be read: what it needs cannot be told.
+pub fn kept_artefacts(runs_dir: &Path) -> Result<BTreeSet<Digest>, Problem> {
+    let folders = |dir: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect()
+    };
+    let mut kept = BTreeSet::new();
+    for variety in folders(&runs_dir.join("trading")).iter().flat_map(|account| folders(account)) {
+        for file in folders(&variety.join("lineups")).iter().filter(|f| f.extension().is_some_and(|e| e == "json")) {
+            if let Some(lineup) = read::<ResolvedLineup>(file)? {
+                kept.extend(lineup.features.iter().chain([&lineup.strategy]).map(|p| p.digest));
+            }
+        }
+    }
+    Ok(kept)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Problem> {

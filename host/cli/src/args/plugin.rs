@@ -1,7 +1,7 @@
 //! Flags of `ghtrader plugin`.
 
 use clap::{Subcommand, ValueEnum};
-use ghtrader_core::Variety;
+use ghtrader_core::{Digest, Variety};
 use std::path::PathBuf;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -177,6 +177,13 @@ pub(crate) enum Plugin {
         /// Key file
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+    },
+    /// What the registry holds and nobody needs: removed, half pushed, damaged; shown, and taken away with --apply
+    #[command(after_help = "Example: ghtrader plugin gc && ghtrader plugin gc --apply PLAN_HASH")]
+    Gc {
+        /// Carries out the plan of this hash, if it still holds
+        #[arg(long, value_name = "PLAN_HASH")]
+        apply: Option<Digest>,
     },
     /// Makes a key for signing, or shows the public half of one
     #[command(after_help = "Example: ghtrader plugin keys my.key --new")]

@@ -1,5 +1,7 @@
 //! `ghtrader plugin`: artefacts made, checked and evaluated.
 
+mod gc;
+
 use super::{author, registry};
 use crate::args::{Plugin as Command, Target};
 use crate::context::{Context, io_problem, publish};
@@ -38,6 +40,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Probl
         }
         Command::Diff { a, b } => registry::diff(context, &a, &b)?,
         Command::Remove { plugin, reason } => registry::remove(context, &plugin, &reason)?,
+        Command::Gc { apply } => gc::run(context, apply.as_ref())?,
         Command::Sign { artefact, key } => registry::sign(context, &artefact, &key)?,
         Command::Keys { key, new } => registry::keys(context, &key, new)?,
         Command::Pack { module, manifest, out } => pack(context, &module, &manifest, &out)?,

@@ -3,7 +3,7 @@
 mod lineup;
 mod plugin;
 
-pub(crate) use lineup::{Audit, Change, Lineup, Mode, Target};
+pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
 
 use crate::progress::ProgressMode;

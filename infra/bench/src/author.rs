@@ -66,7 +66,7 @@ impl Desk {
         let (_, push) = self.step(&self.dir, &["plugin", "push", artefact])?;
         let (plan, planned) = self.step(&self.dir, &["lineup", "plan", "lineup.toml", "--var", "cu"])?;
         let hash = plan["plan_hash"].as_str().context("a hash")?;
-        let apply = ["lineup", "apply", hash, "--var", "cu", "--mode", "shadow", "--wait"];
+        let apply = ["lineup", "apply", hash, "--mode", "shadow", "--wait"];
         let (operation, applied) = self.step(&self.dir, &apply)?;
         if operation["state"] != "shadowing" {
             bail!("the shadow did not start: {operation}");

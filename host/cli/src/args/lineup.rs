@@ -16,11 +16,18 @@ pub(crate) struct Target {
     pub(crate) account: Option<String>,
 }
 
-/// What every change of a variety takes.
+/// A change of a variety.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Change {
     #[command(flatten)]
     pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// What every change of a variety takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct How {
     /// Why, for the audit
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
@@ -69,7 +76,7 @@ fn activate_at(text: &str) -> Result<ActivateAt, String> {
         "next-tick" => Ok(ActivateAt::NextTick),
         "session-open" => Ok(ActivateAt::SessionOpen),
         number => number.parse().map(ActivateAt::Seq).map_err(|_| {
-            "write next-tick, session-open, or the number of a tick, counted from the session's first".to_owned()
+            "write next-tick, session-open, or the number of a tick, counted from the service's first".to_owned()
         }),
     }
 }
@@ -85,12 +92,18 @@ pub(crate) enum Lineup {
         target: Target,
     },
     /// Carries out a plan: beside the active lineup, or in its place
-    #[command(after_help = "Example: ghtrader lineup apply 3f9a12c4 --var cu --mode swap --at next-tick --wait")]
+    #[command(after_help = "Example: ghtrader lineup apply 3f9a12c4 --mode swap --at next-tick --wait")]
     Apply {
         /// Hash of the plan; its first 8 digits are enough
         plan: String,
+        /// Product; the plan's own if absent
+        #[arg(long)]
+        var: Option<Variety>,
+        /// Account; the plan's own if absent
+        #[arg(long)]
+        account: Option<String>,
         #[command(flatten)]
-        change: Change,
+        how: How,
         /// Shadow or swap
         #[arg(long, value_enum)]
         mode: Mode,

@@ -10,11 +10,11 @@ use crate::output::emit;
 use crate::remote::{Remote, escaped};
 use ghtrader_core::{ErrorClass, Problem};
 use ghtrader_trading::LineupFile;
-use ghtrader_trading::protocol::{ActivateAt, OperationView, OrderPolicy};
+use ghtrader_trading::protocol::{ActivateAt, OperationView, OrderPolicy, Plan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use ureq::http::Method;
@@ -31,23 +31,28 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Probl
             let plan = plan(&remote, &target, &lineup_file(&file)?)?;
             emit(context.json, &plan, show::plan)?;
         }
-        Command::Apply { plan, change, mode, at, acknowledge } => {
+        Command::Apply { plan, var, account, how, mode, at, acknowledge } => {
             let plan_hash = whole_hash(context, &plan)?;
+            let target = match var {
+                Some(var) => Target { var, account },
+                None => planned_target(context, &plan_hash, account)?,
+            };
+            let change = Change { target, how };
             let body = deployment(&plan_hash, mode, at, &acknowledge, &change);
-            return finish(context, &remote, change_variety(&remote, &change, "deployments", body)?, change.wait);
+            return finish(context, &remote, change_variety(&remote, &change, "deployments", body)?, change.how.wait);
         }
         Command::Promote { change, at } => {
             let body = json!({ "activate_at": at });
-            return finish(context, &remote, change_variety(&remote, &change, "promote", body)?, change.wait);
+            return finish(context, &remote, change_variety(&remote, &change, "promote", body)?, change.how.wait);
         }
         Command::Rollback { change } => {
-            return finish(context, &remote, change_variety(&remote, &change, "rollback", json!({}))?, change.wait);
+            return finish(context, &remote, change_variety(&remote, &change, "rollback", json!({}))?, change.how.wait);
         }
         Command::Halt { change } => {
-            return finish(context, &remote, change_variety(&remote, &change, "halt", json!({}))?, change.wait);
+            return finish(context, &remote, change_variety(&remote, &change, "halt", json!({}))?, change.how.wait);
         }
         Command::Resume { change } => {
-            return finish(context, &remote, change_variety(&remote, &change, "resume", json!({}))?, change.wait);
+            return finish(context, &remote, change_variety(&remote, &change, "resume", json!({}))?, change.how.wait);
         }
         Command::Status { var: Some(var), account } => {
             let answer = remote.get(&place(&Target { var, account }, ""))?;
@@ -137,7 +142,7 @@ pub(crate) fn deployment(
     if !acknowledge.is_empty() {
         body["acknowledge"] = json!(acknowledge);
     }
-    if let Some(orders) = change.order_policy {
+    if let Some(orders) = change.how.order_policy {
         body["order_policy"] = json!(OrderPolicy::from(orders));
     }
     body
@@ -151,13 +156,13 @@ pub(crate) fn change_variety(
     mut body: Value,
 ) -> Result<OperationView, Problem> {
     let target = &change.target;
-    if !change.reason.is_empty() {
-        body["reason"] = json!(change.reason);
+    if !change.how.reason.is_empty() {
+        body["reason"] = json!(change.how.reason);
     }
-    if let (Some(orders), true) = (change.order_policy, body.get("order_policy").is_none()) {
+    if let (Some(orders), true) = (change.how.order_policy, body.get("order_policy").is_none()) {
         body["order_policy"] = json!(OrderPolicy::from(orders));
     }
-    let generation = match (change.if_match, verb) {
+    let generation = match (change.how.if_match, verb) {
         (Some(generation), _) => Some(generation),
         // A halt is for the moment when nothing is certain, so it does not ask first.
         (None, "halt") => None,
@@ -209,6 +214,23 @@ pub(crate) fn follow(remote: &Remote, mut operation: OperationView) -> Result<Op
     }
 }
 
+/// The variety and account that a plan of this root was made for.
+fn planned_target(context: &Context, plan_hash: &str, account: Option<String>) -> Result<Target, Problem> {
+    let unknown = |what: String| {
+        Problem::new("unknown_plan", ErrorClass::User, what, "name the variety with --var, or plan again in this root")
+    };
+    let path = plans_dir(context).join(format!("{plan_hash}.json"));
+    let plan = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Plan>(&bytes).ok());
+    let plan =
+        plan.ok_or_else(|| unknown(format!("there is no plan {plan_hash} in {}", plans_dir(context).display())))?;
+    let var = plan.variety.parse().map_err(|e: ghtrader_core::SymbolError| unknown(e.to_string()))?;
+    Ok(Target { var, account: Some(account.unwrap_or(plan.account)) })
+}
+
+fn plans_dir(context: &Context) -> PathBuf {
+    context.dir("runs_dir").join("control").join("plans")
+}
+
 /// The plan that a hash or its beginning names, among those that were made in this root.
 fn whole_hash(context: &Context, given: &str) -> Result<String, Problem> {
     let given = given.strip_prefix("sha256:").unwrap_or(given).to_ascii_lowercase();
@@ -222,7 +244,7 @@ fn whole_hash(context: &Context, given: &str) -> Result<String, Problem> {
     if given.len() == 64 {
         return Ok(given);
     }
-    let folder = context.dir("runs_dir").join("control").join("plans");
+    let folder = plans_dir(context);
     let names = std::fs::read_dir(&folder).into_iter().flatten().flatten();
     let names = names.filter_map(|e| Some(e.path().file_stem()?.to_str()?.to_owned()));
     let mut found: Vec<String> = names.filter(|name| name.len() == 64 && name.starts_with(&given)).collect();

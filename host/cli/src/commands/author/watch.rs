@@ -5,7 +5,7 @@
 
 use super::PluginCrate;
 use super::build::{build, pack_as};
-use crate::args::{Change, Mode, Target};
+use crate::args::{Change, How, Mode, Target};
 use crate::commands::lineup::{change_variety, deployment, follow, lineup_file, plan, succeeded};
 use crate::context::Context;
 use crate::output::{emit, report_problem};
@@ -162,10 +162,7 @@ fn take_in(lineup: &mut LineupFile, name: &str, digest: &Digest) -> bool {
 fn shadow(remote: &Remote, target: &Target, plan_hash: &str) -> Result<OperationView, Problem> {
     let change = Change {
         target: target.clone(),
-        reason: "plugin watch".to_owned(),
-        order_policy: None,
-        if_match: None,
-        wait: true,
+        how: How { reason: "plugin watch".to_owned(), order_policy: None, if_match: None, wait: true },
     };
     let body = deployment(plan_hash, Mode::Shadow, ActivateAt::NextTick, &[], &change);
     follow(remote, change_variety(remote, &change, "deployments", body)?)

@@ -71,7 +71,7 @@ pub(super) fn plan(value: &Value) -> String {
             let _ = write!(out, "\nbreaking: {}\n", plan.breaking.join(", "));
             flags = format!(" --acknowledge {}", plan.breaking.join(","));
         }
-        let _ = write!(out, "\nnext: ghtrader lineup apply {} --var {} --mode shadow{flags}", &hash[..8], plan.variety);
+        let _ = write!(out, "\nnext: ghtrader lineup apply {} --mode shadow{flags}", &hash[..8]);
         out
     })
 }

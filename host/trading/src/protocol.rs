@@ -189,7 +189,7 @@ impl ResolvedLineup {
 /// What would change, worked out without any effect. Its hash is the name under which it is applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Digest over account, variety, base and lineup.
+    /// Digest over account, variety, base, lineup, breaking changes and the tags that were followed.
     pub plan_hash: Digest,
     /// Account.
     pub account: String,

@@ -213,7 +213,7 @@ impl Step<'_> {
                 self.state.rebuilds_ns.clear();
                 self.end_running(End::Succeeded);
             }
-            // A halt came while it was under way: the instance stays and does not decide.
+            // A halt came meanwhile, and its command takes this instance away again.
             Run::Halted | Run::Running => {}
         }
     }

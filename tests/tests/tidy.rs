@@ -78,6 +78,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "host/control",
         &[
+            "ghtrader-batch",
             "ghtrader-core",
             "ghtrader-durable",
             "ghtrader-settings",

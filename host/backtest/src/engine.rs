@@ -46,8 +46,8 @@ pub struct Day<'a> {
     pub tradable_from: usize,
     /// Continuous rows of the contract before, where this day follows a roll.
     pub old_contract: Option<OldContract<'a>>,
-    /// What follows from the rows alone; left to be worked out.
-    pub timeline: Timeline,
+    /// What follows from the rows alone, worked out when it is first needed.
+    pub timeline: &'a Timeline,
 }
 
 /// The contract that was main until the day before.

@@ -13,6 +13,7 @@ mod kills;
 mod oracle;
 mod replay;
 mod sandbox;
+mod stream;
 mod study;
 mod swap;
 
@@ -29,11 +30,12 @@ fn main() -> Result<()> {
         "oracle" => oracle::run(rest),
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
+        "stream" => stream::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, decide, features, import, oracle, replay, sandbox, study and swap"
+            "unknown benchmark `{name}`; there are author, decide, features, import, oracle, replay, sandbox, stream, study and swap"
         ),
     }
 }

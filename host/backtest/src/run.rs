@@ -7,14 +7,14 @@ use crate::record::Record;
 use crate::spec::{FillModelName, RunSpec};
 use crate::{BacktestError, spec::CloseFirstName};
 use ghtrader_core::{ContractSpec, Digest, DigestBuilder, SessionWindow, TradingDay, Variety};
-use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay};
+use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay, SplitReport};
 use ghtrader_plugin::StrategyInstance;
 use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_store::TickDay;
 use rayon::prelude::*;
 
 /// Rises whenever a change of this code changes a result.
-const ENGINE_VERSION: &str = "3";
+const ENGINE_VERSION: &str = "4";
 
 /// One trading day as it comes from the store.
 pub struct DayData {
@@ -113,6 +113,8 @@ pub struct RunResult {
     pub rows: u64,
     /// What was met while preparing the days.
     pub prepared: PrepareWarnings,
+    /// How the volume of each day could be put to prices.
+    pub splits: Vec<(TradingDay, SplitReport)>,
     /// The fee and margin rows used were checked against the exchange's own tables.
     pub fees_confirmed: bool,
 }
@@ -187,6 +189,10 @@ pub fn run(
             what: spec.data.clone(),
         });
     }
+    let delays = [("latency.order", &spec.latency.order), ("latency.cancel", &spec.latency.cancel)];
+    if let Some((key, file)) = delays.iter().find_map(|(key, delay)| Some((*key, delay.unread()?))) {
+        return Err(BacktestError::UnreadTrace { key, file: file.to_owned() });
+    }
     let prepared: Vec<PreparedDay> = days.par_iter().map(DayData::prepare).collect::<Result<_, _>>()?;
     let tables = Ledger::new(spec, variety)?;
     let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
@@ -208,11 +214,12 @@ pub fn run(
         done => done,
     };
     let records: Vec<(FillModelName, Record)> = spec.fills.models.par_iter().map(one).collect::<Result<_, _>>()?;
-    let (contracts, multipliers) = contracts(days);
+    let (contracts, multipliers, price_ticks) = contracts(days);
     let context = MetricContext {
         initial_cny: spec.account.initial_cny,
         annual_days: f64::from(spec.metrics.annual_days),
         multiplier: &multipliers,
+        price_tick: &price_ticks,
         contracts: &contracts,
     };
     let mut output = DigestBuilder::new("ghtrader backtest outputs 1");
@@ -232,22 +239,24 @@ pub fn run(
         models,
         rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
         prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.warnings())),
+        splits: days.iter().zip(&prepared).map(|(d, p)| (d.trading_day, *p.split_report())).collect(),
         fees_confirmed: tables.confirmed(),
         contracts,
     })
 }
 
-/// Contracts in the order they were main, each with its multiplier.
-fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>) {
+/// Contracts in the order they were main, each with its multiplier and price tick.
+fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>, Vec<f64>) {
     let mut names: Vec<String> = Vec::new();
-    let mut multipliers = Vec::new();
+    let (mut multipliers, mut price_ticks) = (Vec::new(), Vec::new());
     for day in days {
         if names.last() != Some(&day.contract) {
             names.push(day.contract.clone());
             multipliers.push(day.instrument.multiplier);
+            price_ticks.push(day.instrument.price_tick);
         }
     }
-    (names, multipliers)
+    (names, multipliers, price_ticks)
 }
 
 /// Which lots an automatic close takes first, in the exchange's own type.

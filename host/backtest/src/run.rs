@@ -7,7 +7,7 @@ use crate::record::Record;
 use crate::spec::{FillModelName, RunSpec};
 use crate::{BacktestError, spec::CloseFirstName};
 use ghtrader_core::{ContractSpec, Digest, DigestBuilder, SessionWindow, TradingDay, Variety};
-use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay};
+use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay, SplitReport};
 use ghtrader_plugin::StrategyInstance;
 use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_store::TickDay;
@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Rises whenever a change of this code changes a result, or what identifies one.
-pub const ENGINE_VERSION: &str = "4";
+pub const ENGINE_VERSION: &str = "5";
 
 /// One trading day as it comes from the store.
 pub struct DayData {
@@ -262,6 +262,8 @@ pub struct RunResult {
     pub rows: u64,
     /// What was met while preparing the days.
     pub prepared: PrepareWarnings,
+    /// How the volume of each day could be put to prices.
+    pub splits: Vec<(TradingDay, SplitReport)>,
     /// The fee and margin rows used were checked against the exchange's own tables.
     pub fees_confirmed: bool,
 }
@@ -339,6 +341,10 @@ pub fn run_prepared(
             what: spec.data.clone(),
         });
     }
+    let delays = [("latency.order", &spec.latency.order), ("latency.cancel", &spec.latency.cancel)];
+    if let Some((key, file)) = delays.iter().find_map(|(key, delay)| Some((*key, delay.unread()?))) {
+        return Err(BacktestError::UnreadTrace { key, file: file.to_owned() });
+    }
     let shared: Vec<Day<'_>> = days.iter().zip(prepared).map(|(day, ready)| day.as_day(ready)).collect();
     let tables = Ledger::new(spec, variety)?;
     // Each model has a fault of its own, so that the first by their order is told, whoever met his first.
@@ -376,11 +382,12 @@ pub fn run_prepared(
         })
         .collect();
     let records = passes.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-    let (contracts, multipliers) = contracts(days);
+    let (contracts, multipliers, price_ticks) = contracts(days);
     let context = MetricContext {
         initial_cny: spec.account.initial_cny,
         annual_days: f64::from(spec.metrics.annual_days),
         multiplier: &multipliers,
+        price_tick: &price_ticks,
         contracts: &contracts,
     };
     let mut output = DigestBuilder::new("ghtrader backtest outputs 1");
@@ -405,22 +412,24 @@ pub fn run_prepared(
         models,
         rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
         prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.exchange.warnings())),
+        splits: days.iter().zip(prepared).map(|(d, p)| (d.trading_day, *p.exchange.split_report())).collect(),
         fees_confirmed: tables.confirmed(),
         contracts,
     })
 }
 
-/// Contracts in the order they were main, each with its multiplier.
-fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>) {
+/// Contracts in the order they were main, each with its multiplier and price tick.
+fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>, Vec<f64>) {
     let mut names: Vec<String> = Vec::new();
-    let mut multipliers = Vec::new();
+    let (mut multipliers, mut price_ticks) = (Vec::new(), Vec::new());
     for day in days {
         if names.last() != Some(&day.contract) {
             names.push(day.contract.clone());
             multipliers.push(day.instrument.multiplier);
+            price_ticks.push(day.instrument.price_tick);
         }
     }
-    (names, multipliers)
+    (names, multipliers, price_ticks)
 }
 
 /// Which lots an automatic close takes first, in the exchange's own type.

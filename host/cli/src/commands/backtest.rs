@@ -16,8 +16,10 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
     match command {
         Backtest::Run { spec, out, replace, with } => {
             let text = read_text(&spec)?;
-            let run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
-            let (result, report) = run_spec(context, &run, &base_of(&spec), &out, replace)?;
+            let mut run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
+            let base = base_of(&spec);
+            run.read_traces(&spec.display().to_string(), |file| std::fs::read_to_string(base.join(file)))?;
+            let (result, report) = run_spec(context, &run, &base, &out, replace)?;
             let answer = json!({
                 "result_digest": result.result_digest,
                 "output_digest": result.output_digest,

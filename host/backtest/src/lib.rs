@@ -4,6 +4,7 @@
 //! account with a strategy instance of its own. Nothing here reads a clock or opens a file: equal inputs give equal bytes.
 
 mod account;
+mod divergence;
 mod engine;
 mod error;
 mod metrics;
@@ -15,6 +16,7 @@ mod run;
 mod spec;
 
 pub use account::Ledger;
+pub use divergence::{Divergence, Seen, first_difference};
 pub use engine::{Day, DayRun, Engine, EngineSettings, OldContract};
 pub use error::BacktestError;
 pub use metrics::{Markout, MetricContext, ModelMetrics, Part, compute_metrics};

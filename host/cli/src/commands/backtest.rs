@@ -1,9 +1,9 @@
 //! `ghtrader backtest`: a run into a folder, and a stored run proved again.
 
 use crate::args::Backtest;
-use crate::commands::plugin;
+use crate::commands::{gate, plugin};
 use crate::context::{Context, io_problem, publish};
-use crate::lineup::{base_of, execute, prepare};
+use crate::lineup::{Prepared, base_of, execute, prepare};
 use crate::output::{emit, grouped, table};
 use crate::page;
 use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
@@ -33,18 +33,25 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
             emit(context.json, &report, figures)?;
         }
         Backtest::Verify { dir } => return verify(context, &dir),
+        Backtest::Gate { dir, rules, comparison } => {
+            return gate::run(context, &dir, rules.as_deref(), comparison.as_deref());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_text(path: &Path) -> Result<String, Problem> {
+pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
     std::fs::read_to_string(path)
         .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
 }
 
-fn read_report(dir: &Path) -> Result<Value, Problem> {
-    let path = dir.join("report.json");
-    serde_json::from_str(&read_text(&path)?).map_err(|e| {
+pub(crate) fn read_report(dir: &Path) -> Result<Value, Problem> {
+    read_document(&dir.join("report.json"))
+}
+
+/// A stored document of this program.
+pub(crate) fn read_document(path: &Path) -> Result<Value, Problem> {
+    serde_json::from_str(&read_text(path)?).map_err(|e| {
         Problem::new(
             "report_corrupt",
             ErrorClass::User,
@@ -163,15 +170,29 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
     std::fs::rename(&temporary, out).map_err(|e| failed(&e))
 }
 
-/// Runs a stored result again: every digest has to be what it was.
-fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+/// A stored result, run again.
+pub(crate) struct Repeated {
+    pub(crate) stored: Value,
+    pub(crate) report: Value,
+    pub(crate) result: RunResult,
+    pub(crate) prepared: Prepared,
+}
+
+/// Runs a stored result again from the specification beside it.
+pub(crate) fn repeat(context: &Context, dir: &Path) -> Result<Repeated, Problem> {
     let stored = read_report(dir)?;
     let file = dir.join("run.toml");
     let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
     let host = plugin::host(context)?;
     let store = context.store()?;
     let prepared = prepare(context, &store, &host, &spec, Path::new(""), None)?;
-    let (_, report) = execute(context, &spec, &prepared)?;
+    let (result, report) = execute(context, &spec, &prepared)?;
+    Ok(Repeated { stored, report, result, prepared })
+}
+
+/// Runs a stored result again: every digest has to be what it was.
+fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+    let Repeated { stored, report, .. } = repeat(context, dir)?;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
     let body = json!({ "equal": differences.is_empty(), "differences": differences,

@@ -1,9 +1,11 @@
 //! Flags as typed; each command's own module makes sense of them.
 
+mod batch;
 mod compare;
 mod lineup;
 mod plugin;
 
+pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
@@ -86,6 +88,9 @@ pub(crate) enum Command {
         after_help = "Example: ghtrader compare runs/v2 runs/v3 --html v3.html\nExample: ghtrader compare --batch sweep --champion edge=2"
     )]
     Compare(Compare),
+    /// Many runs as one: plan, run, collect
+    #[command(subcommand)]
+    Batch(Batch),
     /// The whole way from ticks to a report, in one folder
     #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
     Demo(Demo),

@@ -2,14 +2,13 @@
 //!
 //! Everything is drawn here and read without a script; a script only sorts the table of variants.
 
-mod chart;
 mod grid;
 
 use crate::comparison::{Comparison, Variant};
 use crate::figures::{Bracket, Member};
 use crate::outcome::{BRACKET, shown};
 use crate::verdict::{Verdict, p_text};
-use chart::{Chart, Layer, legend, strip, table};
+use ghtrader_page::chart::{Chart, Layer, legend, strip, table};
 use ghtrader_page::{Frame, Tone, command, escape, grouped, header, page, part, signed, verdict};
 use ghtrader_stats::quantile;
 use std::fmt::Write as _;

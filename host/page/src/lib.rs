@@ -2,6 +2,8 @@
 //!
 //! Pure text. A page made here loads nothing: its policy forbids it, and its style and scripts stand inside.
 
+pub mod chart;
+
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("../assets/page.css");

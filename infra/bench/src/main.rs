@@ -15,6 +15,7 @@ mod replay;
 mod sandbox;
 mod study;
 mod swap;
+mod versions;
 
 use anyhow::{Result, bail};
 
@@ -30,6 +31,7 @@ fn main() -> Result<()> {
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
+        "study" if rest.first().is_some_and(|n| n == "compare") => versions::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(

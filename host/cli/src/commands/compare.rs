@@ -5,10 +5,11 @@ use crate::commands::backtest::{read_document, read_report, repeat};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use ghtrader_backtest::{Divergence, first_difference};
+use ghtrader_batch::{Kind, Results};
 use ghtrader_compare::{
     BRACKET, Champion, Comparison, Options, Outcome, PageContext, Resampling, Variant, batch_page, compare, join_parts,
 };
-use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,10 +64,31 @@ fn champion(command: &Compare) -> Result<Champion, Problem> {
     })
 }
 
-/// A result folder, or a result's file.
+/// A result folder, or a result's file; a batch's file has to be whole under the id that is its name.
 fn read(path: &Path) -> Result<Outcome, Problem> {
-    let report = if path.is_dir() { read_report(path)? } else { read_document(path)? };
+    let report = if path.is_dir() {
+        read_report(path)?
+    } else if let Some((results, id)) = sealed(path) {
+        results?.read(Kind::Result, &id)?.ok_or_else(|| {
+            Problem::new(
+                "result_damaged",
+                ErrorClass::User,
+                format!("{} is not what the batch wrote under this id", path.display()),
+                "remove it and run `ghtrader batch run` again",
+            )
+        })?
+    } else {
+        read_document(path)?
+    };
     Ok(Outcome::read(&path.display().to_string(), &report)?)
+}
+
+/// The results folder and the id of `DIR/results/<id>.json`.
+fn sealed(path: &Path) -> Option<(Result<Results, Problem>, Digest)> {
+    let id = path.file_stem()?.to_str()?.parse().ok()?;
+    let folder =
+        path.parent().filter(|p| p.file_name().is_some_and(|n| n == Kind::Result.folder()) && path.is_file())?;
+    Some((Results::open(folder.parent()?), id))
 }
 
 /// Every result of a batch's folder by the order of their ids, and what of the batch has none.

@@ -2,7 +2,7 @@
 
 use crate::comparison::{Comparison, Variant};
 use crate::outcome::{BRACKET, shown};
-use crate::page::chart::{Chart, Layer, table};
+use ghtrader_page::chart::{Chart, Layer, table};
 use ghtrader_page::{escape, grouped, signed};
 use ghtrader_stats::mean;
 use serde_json::Value;

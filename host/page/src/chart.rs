@@ -1,6 +1,6 @@
 //! Charts as SVG: drawn once, readable without a script, coloured by the page's own names.
 
-use ghtrader_page::{escape, grouped};
+use crate::{escape, grouped, signed};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 860.0;
@@ -12,26 +12,51 @@ const BOTTOM: f64 = 30.0;
 
 /// One thing drawn over the steps of the horizontal axis.
 #[derive(Debug, Clone)]
-pub(crate) enum Layer {
+pub enum Layer {
     /// Between two series.
-    Band { low: Vec<f64>, high: Vec<f64>, class: &'static str },
+    Band {
+        /// Its lower edge.
+        low: Vec<f64>,
+        /// Its upper edge.
+        high: Vec<f64>,
+        /// `b-wide` or `b-mid`.
+        class: &'static str,
+    },
     /// A series.
-    Line { values: Vec<f64>, class: &'static str },
+    Line {
+        /// A value a step; one that is not finite is left out.
+        values: Vec<f64>,
+        /// `l-one`, `l-best`, `l-champion`, `l-median` or `l-luck`.
+        class: &'static str,
+    },
     /// Bars from 0.
-    Bars { values: Vec<f64> },
+    Bars {
+        /// A value a step.
+        values: Vec<f64>,
+    },
     /// A point with its interval a step; none where there is no interval.
-    Ranges { values: Vec<(f64, Option<(f64, f64)>)> },
+    Ranges {
+        /// Value, and the ends of its interval.
+        values: Vec<(f64, Option<(f64, f64)>)>,
+    },
+    /// Upright lines before some of the steps.
+    Borders {
+        /// Numbers of the steps.
+        at: Vec<usize>,
+    },
 }
 
 /// A chart over named steps.
-pub(crate) struct Chart<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Chart<'a> {
     /// What is seen, in a sentence.
-    pub(crate) label: &'a str,
+    pub label: &'a str,
     /// Names of the steps, such as days.
-    pub(crate) steps: &'a [String],
+    pub steps: &'a [String],
     /// Unit of the vertical axis.
-    pub(crate) unit: &'a str,
-    pub(crate) layers: &'a [Layer],
+    pub unit: &'a str,
+    /// What is drawn, in order.
+    pub layers: &'a [Layer],
 }
 
 /// A number for an axis: grouped, with digits where steps are small.
@@ -93,6 +118,7 @@ impl Chart<'_> {
                         see(*high);
                     }
                 }),
+                Layer::Borders { .. } => {}
             }
         }
         let air = (high - low).max(1e-3) * 0.06;
@@ -100,7 +126,7 @@ impl Chart<'_> {
     }
 
     /// The chart as SVG.
-    pub(crate) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let scale = self.scale();
         let mut out = format!(
             "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
@@ -171,7 +197,7 @@ fn draw(layer: &Layer, scale: &Scale, steps: &[String], out: &mut String) {
                     y.min(zero),
                     (y - zero).abs().max(0.5),
                     escape(steps.get(i).map_or("", String::as_str)),
-                    ghtrader_page::signed(*v)
+                    signed(*v)
                 );
             }
             out.push('\n');
@@ -192,7 +218,18 @@ fn draw(layer: &Layer, scale: &Scale, steps: &[String], out: &mut String) {
                     "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{}: {}</title></circle>",
                     scale.y(*v),
                     escape(steps.get(i).map_or("", String::as_str)),
-                    ghtrader_page::signed(*v)
+                    signed(*v)
+                );
+            }
+            out.push('\n');
+        }
+        Layer::Borders { at } => {
+            for step in at {
+                let x = scale.x(*step) - scale.step_width() / 2.0;
+                let _ = write!(
+                    out,
+                    "<line class=\"border\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/>",
+                    HEIGHT - BOTTOM
                 );
             }
             out.push('\n');
@@ -201,7 +238,7 @@ fn draw(layer: &Layer, scale: &Scale, steps: &[String], out: &mut String) {
 }
 
 /// What the colours mean: (class of the swatch, words).
-pub(crate) fn legend(entries: &[(&str, &str)]) -> String {
+pub fn legend(entries: &[(&str, &str)]) -> String {
     let mut out = String::from("<div class=\"key\">");
     for (class, words) in entries {
         let _ = write!(out, "<span><i class=\"{class}\"></i>{}</span>", escape(words));
@@ -211,7 +248,7 @@ pub(crate) fn legend(entries: &[(&str, &str)]) -> String {
 }
 
 /// A chart's figures as a table, folded away; thinned to about sixty rows.
-pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let every = rows.len().div_ceil(60).max(1);
     let mut body = String::new();
     for row in rows.iter().enumerate().filter(|(i, _)| i % every == 0 || i + 1 == rows.len()).map(|(_, r)| r) {
@@ -228,7 +265,7 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// A difference with its interval on a scale that all rows share, as a strip.
-pub(crate) fn strip(mean: f64, ends: Option<(f64, f64)>, low: f64, high: f64) -> String {
+pub fn strip(mean: f64, ends: Option<(f64, f64)>, low: f64, high: f64) -> String {
     let at = |v: f64| (100.0 * (v - low) / (high - low)).clamp(0.0, 100.0);
     let span = ends.map_or(String::new(), |(a, b)| {
         format!("<i class=\"span\" style=\"left:{:.1}%;width:{:.1}%\"></i>", at(a), (at(b) - at(a)).max(0.5))

@@ -17,7 +17,7 @@ mod spec;
 
 pub use account::Ledger;
 pub use divergence::{Divergence, Seen, first_difference};
-pub use engine::{Day, DayRun, Engine, EngineSettings, OldContract};
+pub use engine::{Day, DayRun, Engine, EngineSettings, OldContract, Seat, Timeline, run_day};
 pub use error::BacktestError;
 pub use metrics::{Markout, MetricContext, ModelMetrics, Part, compute_metrics};
 pub use record::{DayRecord, EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};

@@ -1,7 +1,7 @@
 //! One run: days prepared once, then every fill model over all of them.
 
 use crate::account::Ledger;
-use crate::engine::{Day, Engine, EngineSettings, OldContract};
+use crate::engine::{Day, Engine, EngineSettings, OldContract, Seat, Timeline, run_day};
 use crate::metrics::{MetricContext, ModelMetrics, compute_metrics};
 use crate::record::Record;
 use crate::spec::{FillModelName, RunSpec};
@@ -206,6 +206,7 @@ impl DayData {
                 instrument: &old.instrument,
                 last_price_cny: old.last_price_cny,
             }),
+            timeline: Timeline::default(),
         }
     }
 }
@@ -321,26 +322,43 @@ pub fn run_prepared(
             what: spec.data.clone(),
         });
     }
+    let shared: Vec<Day<'_>> = days.iter().zip(prepared).map(|(day, prepared)| day.as_day(prepared)).collect();
     let tables = Ledger::new(spec, variety)?;
-    let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
-        let instance = make_strategy()?;
-        let made = &days[0].columns.names;
-        let mut runner = StrategyRunner::new(instance, made)?;
-        let mut engine = Engine::new(EngineSettings::of(spec, *name, block_rows.max(1)), Ledger::new(spec, variety)?);
-        for (day, prepared) in days.iter().zip(prepared) {
-            engine.run_day(&day.as_day(prepared), &mut runner)?;
+    // Each model has a fault of its own, so that the first by their order is told, whoever met his first.
+    let pass = |names: &[FillModelName], block_rows: usize| -> Result<Vec<_>, (usize, BacktestError)> {
+        let seat = |name: &FillModelName| -> Result<_, BacktestError> {
+            let runner = StrategyRunner::new(make_strategy()?, &days[0].columns.names)?;
+            let settings = EngineSettings::of(spec, *name, block_rows.max(1));
+            Ok(Seat { engine: Engine::new(settings, Ledger::new(spec, variety)?), runner })
+        };
+        let mut seats: Vec<Seat> = names.iter().map(seat).collect::<Result<_, _>>().map_err(|fault| (0, fault))?;
+        for day in &shared {
+            run_day(day, &mut seats)?;
         }
-        Ok((*name, engine.finish()))
+        Ok(names.iter().zip(seats).map(|(name, seat)| (*name, seat.engine.finish())).collect())
     };
-    // A fault inside a block names the block's row; row by row the same fault names its own.
-    let one = |name: &FillModelName| match replay(name, block_rows) {
-        Err(fault @ BacktestError::Runtime { .. }) if block_rows > 1 => match replay(name, 1) {
-            Err(exact @ BacktestError::Runtime { .. }) => Err(exact),
-            _ => Err(fault),
-        },
-        done => done,
+    let alone = |name: &FillModelName| {
+        let one = |block_rows| pass(std::slice::from_ref(name), block_rows).map_err(|(_, fault)| fault);
+        match one(block_rows) {
+            // A fault inside a block names the block's row; row by row the same fault names its own.
+            Err(fault @ BacktestError::Runtime { .. }) if block_rows > 1 => match one(1) {
+                Err(exact @ BacktestError::Runtime { .. }) => Err(exact),
+                _ => Err(fault),
+            },
+            done => done,
+        }
     };
-    let records: Vec<(FillModelName, Record)> = spec.fills.models.par_iter().map(one).collect::<Result<_, _>>()?;
+    let models = spec.fills.models.as_slice();
+    let share = models.len().div_ceil(rayon::current_num_threads()).max(1);
+    let passes: Vec<Result<Vec<(FillModelName, Record)>, BacktestError>> = models
+        .par_chunks(share)
+        .map(|names| match pass(names, block_rows) {
+            Ok(records) => Ok(records),
+            // Once more, one by one: what a model's fault says must not depend on who rode beside it.
+            Err(_) => names.iter().map(alone).collect::<Result<Vec<_>, _>>().map(|all| all.concat()),
+        })
+        .collect();
+    let records = passes.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let (contracts, multipliers) = contracts(days);
     let context = MetricContext {
         initial_cny: spec.account.initial_cny,

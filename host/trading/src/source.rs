@@ -1,6 +1,6 @@
 //! Where ticks come from: days of rows, handed out one after the other.
 
-use ghtrader_backtest::{Day, DayData, OldContract};
+use ghtrader_backtest::{Day, DayData, OldContract, Timeline};
 use ghtrader_core::{
     Calendar, Column, ContractSpec, ContractTable, NS_PER_S, Phase, Problem, SessionWindow, TickTable, TickView,
     TradingDay, is_double_sided,
@@ -93,6 +93,7 @@ impl SourceDay {
                 instrument: &old.instrument,
                 last_price_cny: old.last_price_cny,
             }),
+            timeline: Timeline::default(),
         }
     }
 

@@ -2,7 +2,6 @@
 //!
 //! Every step prints what it runs and what it installs before it does so, and can be run again without harm.
 
-mod bindings;
 mod guests;
 mod python;
 mod steps;
@@ -18,14 +17,13 @@ cargo xtask COMMAND
 
   setup                              installs what is missing (guest target, Python packages of the tests)
   plugins                            builds and packs the reference plugins into plugins/target/artifacts
-  bindings                           writes the SDK's bindings anew after a change of wit/next
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
   bench decide                       tick → decision of a lineup in wasm, against the same code native
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
-  bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
+  bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
   study compare [--markets N]        is noise called noise, and the better variant better? 200 variants a batch
@@ -46,7 +44,6 @@ fn main() -> ExitCode {
             let host = host_build().run("build the host");
             host.and_then(|()| guests::build()).map(drop)
         }
-        "bindings" => bindings::write(),
         "lint" => lint(),
         "doc" => cargo(&["doc", "--release", "--workspace", "--no-deps"]).run("document every crate"),
         "bench" => bench(rest),
@@ -137,7 +134,7 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, features, decide, swap, author, sandbox or oracle".to_owned(),
+            "bench what? import, replay, features, decide, swap, author, sandbox or engine".to_owned(),
         ));
     };
     guests::setup()?;

@@ -3,6 +3,7 @@
 //! Called by `cargo xtask bench NAME`.
 
 mod author;
+mod batch;
 mod decide;
 mod engine;
 mod features;
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
     match name {
         "author" => author::run(rest),
         "engine" => engine::run(rest),
+        "batch" => batch::run(rest),
         "decide" => decide::run(rest),
         "features" => features::run(rest),
         "import" => import::run(rest),
@@ -35,7 +37,7 @@ fn main() -> Result<()> {
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, decide, engine, features, import, replay, sandbox, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, replay, sandbox, study and swap"
         ),
     }
 }

@@ -24,6 +24,7 @@ cargo xtask COMMAND
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
+  bench batch [--jobs N] [--json]    jobs a second on one thread and two, what a job costs, how cost grows
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
   study compare [--markets N]        is noise called noise, and the better variant better? 200 variants a batch
@@ -134,7 +135,7 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, features, decide, swap, author, sandbox or engine".to_owned(),
+            "bench what? import, replay, features, decide, swap, batch, author, sandbox or engine".to_owned(),
         ));
     };
     guests::setup()?;

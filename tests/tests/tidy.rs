@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("host/core", &[]),
     ("host/stats", &[]),
+    ("host/page", &[]),
+    ("host/compare", &["ghtrader-core", "ghtrader-stats", "ghtrader-page"]),
     ("host/settings", &["ghtrader-core"]),
     ("host/store", &["ghtrader-core"]),
     ("host/market", &["ghtrader-core"]),
@@ -37,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "ghtrader-core",
             "ghtrader-stats",
+            "ghtrader-page",
             "ghtrader-settings",
             "ghtrader-store",
             "ghtrader-exchange",
@@ -204,7 +207,8 @@ fn crates_are_named_after_their_folders() {
 fn pure_rooms_are_pure() {
     const BANNED: &[&str] =
         &["std::fs", "std::net", "SystemTime", "Instant::now", "HashMap", "HashSet", "std::env::var", "std::process"];
-    for room in ["host/core", "host/stats", "host/exchange", "host/runtime", "sdk/kernels"] {
+    for room in ["host/core", "host/stats", "host/compare", "host/page", "host/exchange", "host/runtime", "sdk/kernels"]
+    {
         let source = root().join(room).join("src");
         for file in sources().iter().filter(|f| f.starts_with(&source) && f.extension().is_some_and(|e| e == "rs")) {
             let text = fs::read_to_string(file).expect("a source file");

@@ -4,6 +4,7 @@
 //! account with a strategy instance of its own. Nothing here reads a clock or opens a file: equal inputs give equal bytes.
 
 mod account;
+mod divergence;
 mod engine;
 mod error;
 mod latency;
@@ -16,6 +17,7 @@ mod run;
 mod spec;
 
 pub use account::Ledger;
+pub use divergence::{Divergence, Seen, first_difference};
 pub use engine::{Day, DayRun, Engine, EngineSettings, OldContract, Seat, Timeline, run_day};
 pub use error::BacktestError;
 pub use latency::{Delay, LatencySpec};

@@ -17,6 +17,7 @@ mod sandbox;
 mod stream;
 mod study;
 mod swap;
+mod versions;
 
 use anyhow::{Result, bail};
 
@@ -34,6 +35,7 @@ fn main() -> Result<()> {
         "sandbox" => sandbox::run(rest),
         "stream" => stream::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
+        "study" if rest.first().is_some_and(|n| n == "compare") => versions::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(

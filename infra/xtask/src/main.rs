@@ -28,6 +28,7 @@ cargo xtask COMMAND
   bench stream N OUT.npy SEED        writes the common benchmark stream as a file
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
+  study compare [--markets N]        is noise called noise, and the better variant better? 200 variants a batch
   study kills [--rounds N]           kills at any moment of server and account: what was acknowledged and is lost
 ";
 
@@ -151,8 +152,8 @@ fn bench(args: &[String]) -> Result<(), Failure> {
 }
 
 fn study(args: &[String]) -> Result<(), Failure> {
-    if !args.first().is_some_and(|name| ["signal", "kills"].contains(&name.as_str())) {
-        return Err(Failure("study what? signal or kills".to_owned()));
+    if !args.first().is_some_and(|name| ["signal", "compare", "kills"].contains(&name.as_str())) {
+        return Err(Failure("study what? signal, compare or kills".to_owned()));
     }
     host_build().run("build the study")?;
     let artefacts = guests::build()?;

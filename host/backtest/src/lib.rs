@@ -20,7 +20,10 @@ pub use error::BacktestError;
 pub use metrics::{Markout, MetricContext, ModelMetrics, Part, compute_metrics};
 pub use record::{DayRecord, EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
 pub use report::{ComponentRecord, ReportContext, equity_daily_csv, fills_csv, report_json};
-pub use run::{DayData, Identity, OldDay, RunResult, result_digest, run};
+pub use run::{
+    ColumnsOrigin, DayData, DayIdentity, ENGINE_VERSION, Identity, OldDay, OldIdentity, RunResult, ScoredRows,
+    days_digest, prepare_days, result_digest, run, run_prepared,
+};
 pub use spec::{
     AccountSpec, BeyondBookName, CloseFirstName, Delay, FeeSpec, FillModelName, FillSpec, LatencySpec, LineupSpec,
     MarginSpec, MarkName, MetricSpec, ModelSpec, PluginSpec, RiskSpec, RollPolicy, RollSpec, RunSpec, TakerBookName,

@@ -1,8 +1,10 @@
 //! Flags as typed; each command's own module makes sense of them.
 
+mod batch;
 mod lineup;
 mod plugin;
 
+pub(crate) use batch::Batch;
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
 
@@ -79,6 +81,9 @@ pub(crate) enum Command {
     /// Run a strategy over recorded ticks, verify a result
     #[command(subcommand)]
     Backtest(Backtest),
+    /// Many runs as one: plan, run, collect
+    #[command(subcommand)]
+    Batch(Batch),
     /// The whole way from ticks to a report, in one folder
     #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
     Demo(Demo),

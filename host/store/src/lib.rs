@@ -139,6 +139,14 @@ pub trait Store: Send + Sync {
     /// `store_unwritable`, `disk_full`.
     fn flush(&self) -> Result<(), StoreError>;
 
+    /// Flushes, and lets other processes write until this one writes again. No write may be under way.
+    ///
+    /// # Errors
+    /// As [`Store::flush`].
+    fn yield_writer(&self) -> Result<(), StoreError> {
+        self.flush()
+    }
+
     /// Checks every stored symbol-day. With `deep` all files are rehashed and caches compared with their truth.
     /// Bad files are moved to the quarantine and named in the report; days that were whole stay readable.
     ///

@@ -3,10 +3,10 @@
 use crate::args::Backtest;
 use crate::commands::plugin;
 use crate::context::{Context, io_problem, publish};
-use crate::lineup::{base_of, execute, prepare};
 use crate::output::{emit, grouped, table};
 use crate::page;
 use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
+use ghtrader_batch::{execute, is_path, prepare};
 use ghtrader_core::{ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,12 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_text(path: &Path) -> Result<String, Problem> {
+/// The folder of the file that names relative paths.
+pub(crate) fn base_of(file: &Path) -> PathBuf {
+    file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
     std::fs::read_to_string(path)
         .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
 }
@@ -66,8 +71,8 @@ fn run_spec(
     let out = &result_folder(out)?;
     let host = plugin::host(context)?;
     let store = context.store()?;
-    let prepared = prepare(context, &store, &host, spec, base, None)?;
-    let (result, report) = execute(context, spec, &prepared)?;
+    let prepared = context.with_project(&store, &host, |project| prepare(project, spec, base, None))?;
+    let (result, report) = execute(spec, &prepared, context.block_rows())?;
     if out.join("report.json").exists() && !replace {
         let stored = read_report(out)?;
         if stored["result_digest"] != report["result_digest"] {
@@ -83,12 +88,16 @@ fn run_spec(
             ));
         }
     }
-    // Paths in the stored specification are resolved, so that the result can be run again from anywhere.
+    // Paths in the stored specification are resolved, and references are digests, so that the result can be run again
+    // from anywhere and at any time.
     let mut resolved = spec.clone();
     let full =
         |path: &str| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path)).display().to_string();
-    resolved.lineup.strategy.plugin = full(&spec.lineup.strategy.plugin);
-    resolved.lineup.features.iter_mut().for_each(|f| f.plugin = full(&f.plugin));
+    let named = resolved.lineup.features.iter_mut().chain([&mut resolved.lineup.strategy]);
+    for (plugin, (digest, _)) in named.zip(&prepared.identity.components) {
+        let path = is_path(base, &plugin.plugin);
+        plugin.plugin = if path { full(&plugin.plugin) } else { format!("sha256:{digest}") };
+    }
     if let Some(model) = &mut resolved.lineup.model {
         model.artifact = full(&model.artifact);
     }
@@ -170,8 +179,8 @@ fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
     let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
     let host = plugin::host(context)?;
     let store = context.store()?;
-    let prepared = prepare(context, &store, &host, &spec, Path::new(""), None)?;
-    let (_, report) = execute(context, &spec, &prepared)?;
+    let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, Path::new(""), None))?;
+    let (_, report) = execute(&spec, &prepared, context.block_rows())?;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
     let body = json!({ "equal": differences.is_empty(), "differences": differences,

@@ -25,11 +25,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+
+from board import Board, Chunk, Death, Outcome, room_of
 
 # Exit codes of the contract: 2 and 4 are never retried by whoever called.
 ALL_THERE, SOME_MISSING, REFUSED, OTHER_BUILD = 0, 1, 2, 4
@@ -38,15 +40,6 @@ ALL_THERE, SOME_MISSING, REFUSED, OTHER_BUILD = 0, 1, 2, 4
 RAY_RETRIES = 5
 # A chunk waits behind each running one, and one more: a CPU never idles for a round of the driver.
 CHUNKS_PER_CPU = 3
-# Ids have 64 characters; Ray sends arguments below 100 kB with the call, larger ones by a store that can lose them.
-LARGEST_CHUNK = 1000
-# Jobs of a first chunk for each thread, as long as nobody knows how long a job takes.
-PROBE_JOBS = 4
-# A shorter chunk costs more to hand out than it is worth spreading; and a process shall work longer than it prepares.
-SHORTEST_CHUNK_S = 1.0
-SHORTEST_IN_SETUPS = 8.0
-# Rounds that bring nothing, with a pause that doubles: about a minute, in which a shared folder shows what was written.
-FRUITLESS_ROUNDS = 6
 # A copy of a straggler before that would only take CPU from it.
 STRAGGLER_S = 5.0
 # How long a cluster may have no node that is large enough: a launcher may be bringing one.
@@ -74,181 +67,6 @@ class Problem(Exception):
             error = {"code": self.code, "class": classes[self.exit_code], "what": self.what, "remedy": self.remedy}
             print(json.dumps({"schema_version": 1, "error": error}), flush=True)
         print(f"error[{self.code}]: {self.what}\nhelp: {self.remedy}", file=sys.stderr, flush=True)
-
-
-# What is left to do: pure, no Ray, no clock, no file.
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Jobs for one process, in the order of the manifest: neighbours read the same rows."""
-
-    number: int
-    ids: tuple[str, ...]
-    # Rounds in a row that brought nothing.
-    fruitless: int = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the process of a chunk ended."""
-
-    # Exit code; negative: the signal that ended it; None: the worker or its node was lost, whatever Ray tried.
-    code: int | None
-    # Jobs that were begun and not ended when it died.
-    suspects: tuple[str, ...] = ()
-    # Last line on stderr, or why it was ended.
-    said: str = ""
-    node: str = ""
-    # Seconds from its first job on, and jobs that ended in them: the measured rate.
-    seconds: float = 0.0
-    jobs: int = 0
-    # Seconds before its first job.
-    setup_s: float = 0.0
-    # It did not run there, and must not run anywhere.
-    refusal: str = ""
-
-
-@dataclass(frozen=True)
-class Death:
-    """The last of a job's deaths, as it is recorded."""
-
-    id: str
-    deaths: int
-    code: int | None
-    said: str
-
-
-@dataclass
-class Board:
-    """What is waiting, who is suspected, how long a job takes; the driver's every decision."""
-
-    # Jobs in the order of the manifest, with their weights: how long one takes beside another.
-    weights: dict[str, float]
-    finished: set[str]
-    threads: int = 1
-    chunk_s: float = 45.0
-    deaths_allowed: int = 3
-    # Came back: (not before, chunk).
-    again: list[tuple[float, Chunk]] = field(default_factory=list)
-    deaths: Counter[str] = field(default_factory=Counter)
-    # Given up without a death: (last word, exit code, node).
-    stuck: dict[str, Outcome] = field(default_factory=dict)
-    # Measured: seconds for so much weight, and the longest set-up of a process.
-    seconds: float = 0.0
-    weighed: float = 0.0
-    setup_s: float = 0.0
-    numbers: int = 0
-    waiting: deque[str] = field(init=False)
-    waiting_weight: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.waiting = deque(i for i in self.weights if i not in self.finished)
-        self.waiting_weight = sum(self.weights[i] for i in self.waiting)
-
-    def pace_s(self) -> float | None:
-        """Seconds of one slot for a unit of weight; None before anything was measured."""
-        return max(self.seconds / self.weighed, 1e-12) if self.weighed else None
-
-    def expected_s(self, ids: Iterable[str]) -> float:
-        """How long these jobs take one slot, by the rate so far."""
-        return sum(self.weights[i] for i in ids) * (self.pace_s() or math.inf)
-
-    def chunk_weight(self, slots: int, pace_s: float) -> float:
-        """Weight of the next chunk: the time wished for, but never more than half a fair share of what is left.
-
-        So chunks become smaller towards the end, and the slots end together.
-        """
-        wished = self.chunk_s / pace_s
-        fair = self.waiting_weight / (2 * max(slots, 1))
-        least = max(SHORTEST_CHUNK_S, SHORTEST_IN_SETUPS * self.setup_s) / pace_s
-        return max(min(wished, fair), min(wished, least))
-
-    def next(self, slots: int, now: float) -> Chunk | None:
-        """The next chunk to hand out; None if there is nothing, or nothing yet."""
-        for place, (not_before, chunk) in enumerate(self.again):
-            if not_before <= now:
-                del self.again[place]
-                left = tuple(i for i in chunk.ids if i not in self.finished)
-                return self._chunk(left, chunk.fruitless) if left else self.next(slots, now)
-        ids: list[str] = []
-        pace_s, weight = self.pace_s(), 0.0
-        room = math.inf if pace_s is None else self.chunk_weight(slots, pace_s)
-        probe = min(PROBE_JOBS * self.threads, math.ceil(len(self.waiting) / (2 * max(slots, 1))))
-        most = probe if pace_s is None else LARGEST_CHUNK
-        while self.waiting and len(ids) < most:
-            next_weight = self.weights[self.waiting[0]]
-            if ids and weight + next_weight / 2 > room:
-                break
-            job = self.waiting.popleft()
-            self.waiting_weight -= next_weight
-            if job not in self.finished:  # another driver may have done it
-                ids.append(job)
-                weight += next_weight
-        return self._chunk(tuple(ids)) if ids else None
-
-    def exhausted(self) -> bool:
-        """Nothing waits, neither now nor later."""
-        return not self.waiting and not self.again
-
-    def copy(self, chunk: Chunk) -> Chunk:
-        """What is left of a straggler once more: a job that one of both has finished is skipped by the other."""
-        return Chunk(chunk.number, tuple(i for i in chunk.ids if i not in self.finished), chunk.fruitless)
-
-    def back(self, chunk: Chunk, outcome: Outcome, now: float, elsewhere: frozenset[str] = frozenset()) -> list[Death]:
-        """Takes a chunk back after `finished` was brought up to date; gives the jobs that are poison by now.
-
-        What is left goes out again: a suspect alone, so that it harms nobody else; what was lost with its worker in
-        halves, so that one that eats its node's memory is found; the rest as it is. Jobs `elsewhere` are in another
-        process's hands.
-        """
-        if outcome.jobs:
-            self.seconds += outcome.seconds
-            # Which of them ended is not told; on the average each is as heavy as its chunk's.
-            self.weighed += sum(self.weights[i] for i in chunk.ids) * outcome.jobs / len(chunk.ids)
-            self.setup_s = max(self.setup_s, outcome.setup_s)
-        left = [i for i in chunk.ids if i not in self.finished]
-        progress = len(left) < len(chunk.ids)
-        suspects = [i for i in left if i in outcome.suspects]
-        if outcome.code is None and len(left) == 1:
-            suspects = left
-        poison = []
-        for job in suspects:
-            self.deaths[job] += 1
-            if self.deaths[job] >= self.deaths_allowed:
-                self.finished.add(job)
-                poison.append(Death(job, self.deaths[job], outcome.code, outcome.said))
-            elif job not in elsewhere:
-                self._requeue([job], 0, now, first=True)
-        rest = [i for i in left if i not in suspects and i not in elsewhere]
-        if not rest:
-            return poison
-        fruitless = 0 if progress or suspects else chunk.fruitless + 1
-        if fruitless > FRUITLESS_ROUNDS:
-            self.stuck.update((i, outcome) for i in rest)
-            self.finished.update(rest)
-            return poison
-        halves = [rest]
-        if outcome.code is None:
-            middle = (len(rest) + 1) // 2
-            halves = [rest[:middle], rest[middle:]]
-        for half in filter(None, halves):
-            self._requeue(half, fruitless, now)
-        return poison
-
-    def _requeue(self, ids: list[str], fruitless: int, now: float, first: bool = False) -> None:
-        entry = (now + (2.0 ** (fruitless - 1) if fruitless else 0.0), self._chunk(tuple(ids), fruitless))
-        self.again.insert(0, entry) if first else self.again.append(entry)
-
-    def _chunk(self, ids: tuple[str, ...], fruitless: int = 0) -> Chunk:
-        self.numbers += 1
-        return Chunk(self.numbers, ids, fruitless)
-
-
-def slots_of(nodes: Iterable[dict[str, Any]], threads: int) -> int:
-    """Processes of so many threads that run at a time, by Ray's list of nodes."""
-    cpus = (int(node.get("Resources", {}).get("CPU", 0)) for node in nodes if node.get("Alive"))
-    return sum(of_node // threads for of_node in cpus)
 
 
 # The folder of a batch.
@@ -303,7 +121,7 @@ def poison_arguments(death: Death, out: Path) -> list[str]:
     """The program's own way to write `DIR/poison/<id>.json`: it knows the form, and seals it."""
     code = death.code
     how_it_died = [] if code is None else ["--exit-code", str(code)] if code >= 0 else ["--signal", str(-code)]
-    return ["batch", "poison", "--out", str(out), "--id", death.id, *how_it_died, "--stderr", death.said]
+    return ["batch", "poison", "--out", str(out), "--id", death.id, *how_it_died, f"--stderr={death.said}"]
 
 
 # On a node.
@@ -355,8 +173,9 @@ def run_chunk(call: dict[str, Any], ids: tuple[str, ...]) -> dict[str, Any]:
         jobs.write("".join(f"{i}\n" for i in ids))
         jobs.seek(0)
         begun_s = time.monotonic()
+        memory = ["--memory-mib", str(call["memory_mib"])] if call["memory_mib"] else []
         with subprocess.Popen(
-            [call["program"], *call["arguments"], "--jobs", "/dev/stdin"],
+            [call["program"], *call["arguments"], *memory, "--jobs", "/dev/stdin"],
             stdin=jobs,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -364,12 +183,13 @@ def run_chunk(call: dict[str, Any], ids: tuple[str, ...]) -> dict[str, Any]:
             env={**os.environ, **call["environment"]},
         ) as child:
             try:
-                started, ended, over, said, first_s = watch(child, call["job_limit_s"])
+                started, ended, over, lines, first_s = watch(child, call["job_limit_s"])
             finally:
                 child.kill()
     code = child.returncode
     clean = code in (0, 1, 2, 4)
     suspects = over or ([] if clean else [i for i in started if i not in ended])
+    said = lines[-1] if lines else ""
     if over:
         said = f"over the limit of {call['job_limit_s']:g} s for a job"
     now_s = time.monotonic()
@@ -377,6 +197,7 @@ def run_chunk(call: dict[str, Any], ids: tuple[str, ...]) -> dict[str, Any]:
         "code": code,
         "suspects": tuple(suspects),
         "said": said,
+        "tail": " ".join(lines),
         "node": node,
         "seconds": now_s - (first_s or now_s),
         "jobs": len(ended),
@@ -386,15 +207,16 @@ def run_chunk(call: dict[str, Any], ids: tuple[str, ...]) -> dict[str, Any]:
 
 def watch(
     child: subprocess.Popen[bytes], job_limit_s: float
-) -> tuple[dict[str, float], set[str], list[str], str, float | None]:
+) -> tuple[dict[str, float], set[str], list[str], deque[str], float | None]:
     """Follows a process's `start ID` and `done ID` lines until it ends or a job runs over its limit.
 
-    Gives: jobs begun with their times, jobs ended, jobs over the limit, the last line on stderr, and when the first
+    Gives: jobs begun with their times, jobs ended, jobs over the limit, the last lines on stderr, and when the first
     job began.
     """
     started: dict[str, float] = {}
     ended: set[str] = set()
-    said, first_s = "", None
+    said: deque[str] = deque(maxlen=4)
+    first_s = None
     rest = {"out": b"", "err": b""}
     with selectors.DefaultSelector() as waiting:
         for name, pipe in (("out", child.stdout), ("err", child.stderr)):
@@ -412,7 +234,7 @@ def watch(
                 for line in lines:
                     text = line.decode("utf-8", "replace").strip()
                     if key.data == "err":
-                        said = text[-500:] or said
+                        said.extend([text[-LONGEST_LINE:]] if text else [])
                         continue
                     word, _, job = text.partition(" ")
                     if word == "start":
@@ -574,7 +396,7 @@ class Driver:
     def __init__(self, ray: Any, board: Board, doubtful: set[str], call: dict[str, Any], out: Path) -> None:
         self.ray, self.board, self.doubtful, self.call, self.out = ray, board, doubtful, call, out
         self.flying: dict[Any, Flight] = {}
-        self.slots, self.looked_slots, self.roomless_since = 0, -math.inf, math.inf
+        self.slots, self.memory_mib, self.looked_slots, self.roomless_since = 0, 0, -math.inf, math.inf
         self.begun = time.monotonic()
         self.reused = len(board.finished)
         self.shown = -math.inf
@@ -600,7 +422,8 @@ class Driver:
         now = time.monotonic()
         if now - self.looked_slots < 1.0:
             return
-        self.slots, self.looked_slots = slots_of(self.ray.nodes(), self.board.threads), now
+        self.slots, self.memory_mib = room_of(self.ray.nodes(), self.board.threads)
+        self.looked_slots = now
         if self.slots:
             self.roomless_since = math.inf
             return
@@ -631,7 +454,8 @@ class Driver:
 
     def submit(self, chunk: Chunk, copy: bool = False) -> None:
         """Hands one chunk to Ray."""
-        self.flying[self.run_chunk.remote(self.call, chunk.ids)] = Flight(chunk, time.monotonic(), copy)
+        call = {**self.call, "memory_mib": self.call["memory_mib"] or self.memory_mib}
+        self.flying[self.run_chunk.remote(call, chunk.ids)] = Flight(chunk, time.monotonic(), copy)
 
     def take_back(self) -> None:
         """Waits a moment, and takes back what has come home; one listing for all of it."""
@@ -651,17 +475,14 @@ class Driver:
                 self.doubtful.difference_update(flight.chunk.ids)
         self.board.finished.update(set().union(*listing(self.out).values()) - self.doubtful)
         for flight, outcome in outcomes:
-            elsewhere = frozenset(i for f in self.flying.values() for i in f.chunk.ids)
+            copies = (f.chunk for f in self.flying.values() if f.chunk.number == flight.chunk.number)
+            elsewhere = frozenset(i for copy in copies for i in copy.ids)
             for death in self.board.back(flight.chunk, outcome, time.monotonic(), elsewhere):
-                self.program(poison_arguments(death, self.out))
+                run_here([self.call["program"], *poison_arguments(death, self.out)])
                 say(f"poison {death.id}: died {death.deaths} times, last by {how(death.code)}: {death.said}")
         for ref in [ref for ref, f in self.flying.items() if self.board.finished.issuperset(f.chunk.ids)]:
             self.ray.cancel(ref, force=True)
             del self.flying[ref]
-
-    def program(self, words: list[str]) -> None:
-        """Has the program do something here."""
-        run_here([self.call["program"], *words])
 
     def outcome(self, ref: Any) -> Outcome:
         """What a chunk's process brought home; a lost worker is an outcome as well."""
@@ -692,7 +513,7 @@ def refused(outcome: Outcome) -> Problem:
     remedy = "put the same program, manifest and data on every node under the same path"
     if outcome.refusal:
         return Problem("other_build", outcome.refusal, remedy, OTHER_BUILD)
-    what = f"on node {outcome.node} the program refused with exit {outcome.code}: {outcome.said}"
+    what = f"on node {outcome.node} the program refused with exit {outcome.code}: {outcome.tail}"
     return Problem("batch_refused", what, remedy, OTHER_BUILD if outcome.code == OTHER_BUILD else REFUSED)
 
 
@@ -728,6 +549,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--manifest", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--threads", type=lambda t: int(bounded(1, 1024)(t)), default=1)
+    parser.add_argument("--memory-mib", type=lambda t: int(bounded(0, 1e9)(t)), default=0)
     parser.add_argument("--chunk-s", type=bounded(1, 3600), default=45.0)
     parser.add_argument("--job-limit-s", type=bounded(1, 604800), default=3600.0)
     parser.add_argument("--deaths", type=lambda t: int(bounded(1, 100)(t)), default=3)
@@ -750,6 +572,11 @@ def run_here(words: list[str], may_be: tuple[int, ...] = (0,)) -> str:
         what = f"`{' '.join(words[:3])}` ended with {how(ended.returncode)}: {said}"
         raise Problem("program_failed", what, remedy, exit_code)
     return ended.stdout
+
+
+def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that go with the batch: settings do, what gives access stays at home."""
+    return {k: v for k, v in environment.items() if k.startswith("GHTRADER_") and "TOKEN" not in k}
 
 
 def batch(given: argparse.Namespace) -> int:
@@ -779,8 +606,9 @@ def batch(given: argparse.Namespace) -> int:
             "program": str(program),
             "digest": digest,
             "arguments": ["batch", "run", *arguments, "--threads", str(given.threads)],
-            "environment": {k: v for k, v in os.environ.items() if k.startswith("GHTRADER_")},
+            "environment": settings_of(os.environ),
             "job_limit_s": given.job_limit_s,
+            "memory_mib": given.memory_mib,
         }
         hand_over(given, board, doubtful, call, out)
     after = status() if board.numbers else before
@@ -796,7 +624,9 @@ def batch(given: argparse.Namespace) -> int:
     }
     print(json.dumps(summary), flush=True)
     for job, outcome in list(board.stuck.items())[:10]:
-        say(f"no result of {job}: node {outcome.node} ended with {how(outcome.code)}: {outcome.said or 'no word'}")
+        say(
+            f"no result of {job}: node {outcome.node} ended with {how(outcome.code)}: {outcome.tail or outcome.said or 'no word'}"
+        )
     if missing:
         claimed = any(outcome.code == ALL_THERE for outcome in board.stuck.values())
         remedy = f"is {out} one folder shared by every node?" if claimed else "mend the cause and repeat the command"

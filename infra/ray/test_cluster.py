@@ -1,7 +1,6 @@
 """A real Ray cluster on loopback: what dies on the way changes no byte of a result.
 
-Run by `cargo xtask test --ray` with GHTRADER_PROGRAM and GHTRADER_ARTEFACTS set; alone by
-`python test_cluster.py` with a Python that has Ray.
+`cargo xtask test --ray` runs it, by a Python that has Ray: `python test_cluster.py PROGRAM ARTEFACTS`.
 """
 
 from __future__ import annotations
@@ -18,170 +17,197 @@ import unittest
 from pathlib import Path
 
 import loopback
-import project
-from loopback import Cluster, patiently
+from loopback import Cluster
+
+import desk  # loopback has added its folder
+import namespaces
+from desk import tree
+from namespaces import patiently
 
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Results, failures and poison below a batch's folder, by name; without what is on its way."""
-    kinds = ("results", "failed", "poison")
-    files = (p for kind in kinds for p in (folder / kind).glob("*.json") if not p.name.startswith("."))
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
-
-
-def results(folder: Path) -> int:
-    return len(tree(folder))
-
-
 class OnACluster(unittest.TestCase):
-    """B-25. One cluster for all of it; each test leaves two nodes or more."""
+    """B-25. One cluster for all of it; each test leaves two nodes, but the last."""
 
     cluster: Cluster
-    work: project.Work
-    expected: dict[str, bytes]
+    dir: Path
+    # 300 jobs for what dies in the middle, 60 for the rest.
+    long: desk.Desk
+    short: desk.Desk
+    expected: dict[desk.Desk, dict[str, bytes]]
 
     @classmethod
     def setUpClass(cls) -> None:
         folder = tempfile.TemporaryDirectory(prefix="gb")
         cls.addClassCleanup(folder.cleanup)
         cls.dir = Path(folder.name)
-        cls.work = project.prepare(cls.dir / "desk", 300)
-        # The truth: one process, nothing dies.
-        alone = subprocess.run(cls.work.command(cls.dir / "alone"), capture_output=True, text=True)
-        assert alone.returncode == 0, alone.stderr
-        cls.expected = tree(cls.dir / "alone")
-        assert len(cls.expected) == 300, len(cls.expected)
-        cls.cluster = cls.enterClassContext(Cluster()) if sys.version_info >= (3, 11) else Cluster().__enter__()
+        cls.long = desk.prepare(GIVEN, cls.dir / "long", days=21, variants=15, rows_per_day=ROWS_PER_DAY)
+        cls.short = desk.prepare(GIVEN, cls.dir / "short", days=7, variants=10, rows_per_day=ROWS_PER_DAY)
+        cls.expected = {}
+        for work, jobs in ((cls.long, 300), (cls.short, 60)):
+            # The truth: one process, nothing dies.
+            alone = work.run(work.root / "alone")
+            assert alone.returncode == 0, alone.stderr
+            cls.expected[work] = tree(work.root / "alone")
+            assert len(cls.expected[work]) == jobs, len(cls.expected[work])
+        cls.cluster = Cluster()
+        cls.addClassCleanup(cls.cluster.__exit__, None, None, None)
+        cls.cluster.__enter__()
         cls.cluster.start(1, 2)
 
     def driver(
-        self, out: Path, *flags: str, program: Path | None = None, address: str = loopback.ADDRESS
+        self,
+        work: desk.Desk,
+        out: Path,
+        *flags: str,
+        program: Path | None = None,
+        manifest: Path | None = None,
+        address: str = loopback.ADDRESS,
     ) -> subprocess.Popen[str]:
-        """The driver as a process; killed with the test at the latest."""
-        command = [sys.executable, str(DRIVER), "--address", address, "--program", str(program or self.work.program)]
-        command += ["--manifest", str(self.work.manifest), "--out", str(out), *flags, "--", *self.work.rest]
-        log = out.with_name(f"{out.name}-{time.monotonic_ns()}.log").open("w+")
-        started = subprocess.Popen(command, stdout=log, stderr=log, text=True)
-        started.log = log  # type: ignore[attr-defined]
+        """The driver as a process; it ends with the test at the latest."""
+        command = [sys.executable, str(DRIVER), "--address", address, "--program", str(program or work.program)]
+        command += [
+            "--manifest",
+            str(manifest or work.manifest),
+            "--out",
+            str(out),
+            *flags,
+            "--",
+            f"--root={work.root}",
+        ]
+        with self.log(out).open("a") as log:
+            started = subprocess.Popen(command, stdout=log, stderr=log, text=True)
 
         def end() -> None:
             started.kill()
             started.wait()
-            log.close()
 
         self.addCleanup(end)
         return started
 
-    def ends(self, driver: subprocess.Popen[str], code: int, within_s: float = 180.0) -> str:
+    def log(self, out: Path) -> Path:
+        return out.with_name(f"{out.name}.log")
+
+    def ends(self, driver: subprocess.Popen[str], out: Path, code: int, within_s: float = 180.0) -> str:
         """Waits for the driver's end; gives what it said."""
         found = driver.wait(within_s)
-        driver.log.seek(0)  # type: ignore[attr-defined]
-        said: str = driver.log.read()  # type: ignore[attr-defined]
+        said = self.log(out).read_text()
         self.assertEqual(found, code, said)
         return said
 
-    def nothing_runs(self, *programs: Path) -> None:
+    def reach(self, out: Path, results: int) -> None:
+        patiently(f"{results} results in {out.name}", lambda: len(tree(out)) >= results)
+
+    def nothing_runs(self, program: Path) -> None:
         """No process of the batch is left, within seconds."""
-        left = programs or (self.work.program,)
-        patiently("no process of the batch is left", lambda: not any(map(loopback.running, left)), 20.0)
+        patiently("no process of the batch is left", lambda: not namespaces.running(program), 20.0)
 
     def test_1_worker_node_and_driver_die_and_two_drivers_finish(self) -> None:
-        out = self.dir / "killed"
-        driver = self.driver(out)
-        patiently("30 results", lambda: results(out) >= 30)
+        work, out = self.long, self.dir / "killed"
+        driver = self.driver(work, out)
+        self.reach(out, 30)
         patiently("a worker", loopback.workers)
         os.kill(loopback.workers()[0], signal.SIGKILL)
-        patiently("80 results", lambda: results(out) >= 80)
+        self.reach(out, 70)
         self.cluster.kill("n2")
-        self.cluster.start(3)
-        patiently("150 results", lambda: results(out) >= 150)
+        self.reach(out, 120)
         driver.kill()
         driver.wait()
-        self.nothing_runs()
-        self.assertLess(results(out), 300, "the driver died in the middle")
-        both = [self.driver(out), self.driver(out)]
+        self.nothing_runs(work.program)
+        self.assertLess(len(tree(out)), 300, "the driver died in the middle")
+        self.cluster.start(3)
+        both = [self.driver(work, out), self.driver(work, out)]
         for one in both:
-            said = self.ends(one, 0)
-            self.assertEqual(json.loads(next(l for l in said.splitlines() if l.startswith("{")))["done"], 300)
-        self.assertEqual(tree(out), self.expected)
-        left = [p.name for p in (out / "results").iterdir() if p.name.startswith(".tmp")]
-        self.assertLessEqual(len(left), 8, "only what was killed in the middle of a write")
+            said = self.ends(one, out, 0)
+            last = json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
+            self.assertEqual((last["total"], last["done"], last["missing"]), (300, 300, 0))
+        self.assertEqual(tree(out), self.expected[work])
+        self.nothing_runs(work.program)
 
     def test_2_a_job_that_kills_its_process_is_set_aside(self) -> None:
-        out, bad = self.dir / "poison", sorted(self.work.ids)[137]
+        work, out = self.short, self.dir / "poison"
+        bad = work.ids[37]
         program = self.dir / "aborts"
-        program.write_text(project.ABORTS.format(python=sys.executable, program=self.work.program, bad=bad))
+        program.write_text(desk.ABORTS.format(python=sys.executable, program=work.program, bad=bad), encoding="utf-8")
         program.chmod(0o755)
-        said = self.ends(self.driver(out, program=program), 1)
+        said = self.ends(self.driver(work, out, program=program), out, 1)
         found = tree(out)
         poison = json.loads(found.pop(f"poison/{bad}.json"))
-        self.assertEqual((poison["id"], poison["deaths"], poison["signal"]), (bad, 3, signal.SIGABRT), said)
-        self.assertEqual(found, {n: b for n, b in self.expected.items() if n != f"results/{bad}.json"})
-        # It stays aside; the same command has nothing left to do.
-        said = self.ends(self.driver(out, program=program), 1)
-        self.assertIn("0 to do", said)
+        self.assertEqual((poison["id"], poison["signal"], poison["exit_code"]), (bad, signal.SIGABRT, None), said)
+        self.assertEqual(poison["stderr"], "the job takes its process with it")
+        self.assertEqual(found, {n: b for n, b in self.expected[work].items() if n != f"results/{bad}.json"})
+        # It stays aside: the same command has nothing left to do.
+        self.assertIn(" 0 to do", self.ends(self.driver(work, out, program=program), out, 1))
 
-    def test_3_a_process_that_hangs_is_overtaken(self) -> None:
-        out = self.dir / "straggler"
-        driver = self.driver(out)
-        patiently("30 results", lambda: results(out) >= 30)
-        patiently("a process", lambda: loopback.running(self.work.program))
-        stopped = loopback.running(self.work.program)[0]
-        os.kill(stopped, signal.SIGSTOP)
-        self.ends(driver, 0)
-        self.assertEqual(tree(out), self.expected)
-        self.nothing_runs()
+    def test_3_a_process_that_hangs_is_overtaken_and_damage_is_mended(self) -> None:
+        work, out = self.short, self.dir / "straggler"
+        driver = self.driver(work, out)
+        self.reach(out, 6)
+        patiently("a process", lambda: namespaces.running(work.program))
+        os.kill(namespaces.running(work.program)[0], signal.SIGSTOP)
+        self.ends(driver, out, 0)
+        self.assertEqual(tree(out), self.expected[work])
+        self.nothing_runs(work.program)
+        for job in work.ids[:3]:
+            path = out / "results" / f"{job}.json"
+            path.write_bytes(path.read_bytes()[:-100])
+        self.assertIn(" 3 to do", self.ends(self.driver(work, out), out, 0))
+        self.assertEqual(tree(out), self.expected[work])
 
     def test_4_another_build_ends_the_batch(self) -> None:
-        out, program = self.dir / "builds", self.dir / "ghtrader-copy"
-        shutil.copy2(self.work.program, program)
-        driver = self.driver(out, program=program)
-        patiently("20 results", lambda: results(out) >= 20)
+        work, out, program = self.short, self.dir / "builds", self.dir / "copy"
+        shutil.copy2(work.program, program)
+        driver = self.driver(work, out, "--chunk-s", "1", program=program)
+        self.reach(out, 6)
         other = self.dir / "other"
         other.write_bytes(program.read_bytes() + b"\0")
         other.chmod(0o755)
         other.rename(program)
-        said = self.ends(driver, 4)
-        self.assertIn("error[other_build]", said)
+        self.assertIn("error[other_build]", self.ends(driver, out, 4))
         self.nothing_runs(program)
-        self.assertLessEqual(tree(out).items(), self.expected.items())
+        self.assertLessEqual(tree(out).items(), self.expected[work].items())
 
-    def test_5_a_refused_manifest_is_not_tried_again(self) -> None:
-        out = self.dir / "edited"
-        edited = project.edited(self.work, self.dir / "edited-manifest")
-        flags = ["--address", loopback.CLIENT_ADDRESS, "--program", str(self.work.program), "--out", str(out)]
-        command = [sys.executable, str(DRIVER), *flags, "--manifest", str(edited), "--", *self.work.rest]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=180)
-        self.assertEqual(ended.returncode, 2, ended.stderr)
-        self.assertIn("error[", ended.stderr)
-        self.assertEqual(results(out), 0)
+    def test_5_what_the_program_refuses_is_not_tried_again(self) -> None:
+        work, out = self.short, self.dir / "refused"
+        manifest = self.dir / "alone-manifest"
+        shutil.copy2(work.manifest, manifest)  # without the artefacts that belong to it
+        driver = self.driver(work, out, manifest=manifest)
+        said = self.ends(driver, out, 2)
+        self.assertIn("error[batch_refused]", said)
+        self.assertIn("artefact", said)
+        self.assertEqual(tree(out), {})
 
     def test_6_a_client_from_outside_and_an_end_by_signal(self) -> None:
-        out = self.dir / "client"
-        driver = self.driver(out, address=loopback.CLIENT_ADDRESS)
-        patiently("30 results", lambda: results(out) >= 30)
+        work, out = self.short, self.dir / "client"
+        driver = self.driver(work, out, address=loopback.CLIENT_ADDRESS)
+        self.reach(out, 6)
         driver.send_signal(signal.SIGTERM)
-        self.ends(driver, 143)
-        self.nothing_runs()
-        self.ends(self.driver(out, address=loopback.CLIENT_ADDRESS), 0)
-        self.assertEqual(tree(out), self.expected)
+        self.ends(driver, out, 143)
+        self.nothing_runs(work.program)
+        self.ends(self.driver(work, out, address=loopback.CLIENT_ADDRESS), out, 0)
+        self.assertEqual(tree(out), self.expected[work])
 
-    def test_9_the_head_is_gone_for_good(self) -> None:
-        out = self.dir / "headless"
-        driver = self.driver(out, "--head-patience-s", "4")
-        patiently("30 results", lambda: results(out) >= 30)
+    def test_7_the_head_is_gone_for_good(self) -> None:
+        work, out = self.long, self.dir / "headless"
+        driver = self.driver(work, out, "--head-patience-s", "4")
+        self.reach(out, 30)
         self.cluster.kill("head")
-        said = self.ends(driver, 1, 60.0)
-        self.assertIn("error[ray_head_gone]", said)
-        self.nothing_runs()
+        self.assertIn("error[ray_head_gone]", self.ends(driver, out, 1, 60.0))
+        self.nothing_runs(work.program)
         patiently(
-            "the nodes end themselves", lambda: not [w for _, w in loopback.processes() if "raylet" in w[0]], 90.0
+            "the nodes end themselves",
+            lambda: not [w for _, w in namespaces.processes() if w and w[0].endswith("raylet")],
         )
-        self.assertLessEqual(tree(out).items(), self.expected.items())
+        self.assertLessEqual(tree(out).items(), self.expected[work].items())
+        begun = time.monotonic()
+        self.assertIn("error[ray_unreachable]", self.ends(self.driver(work, out), out, 1, 60.0))
+        print(f"an absent head is named after {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
+
+ROWS_PER_DAY = 8000
 
 if __name__ == "__main__":
-    loopback.enter()
+    namespaces.enter()
+    GIVEN = desk.Given.by_arguments()
     unittest.main(verbosity=2)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,24 @@ models = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
 [[lineups]]
 name = "maker"
 strategy.plugin = "{maker}"
-grid = {{ max_lots = {{ from = 1, to = {variants}, step = 1 }} }}
+grid = {{ "strategy.max_lots" = {{ from = 1, to = {variants}, step = 1 }} }}
 """
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a test is given: the program, and the folder of the packed reference plugins."""
+
+    program: Path
+    artefacts: Path
+
+    @classmethod
+    def by_arguments(cls) -> Given:
+        """From the command line. No variables: the program takes those of its name for settings."""
+        if len(sys.argv) < 3:
+            sys.exit(f"usage: {sys.argv[0]} PROGRAM ARTEFACTS [TEST…]")
+        program, artefacts = (Path(sys.argv.pop(1)).resolve() for _ in range(2))
+        return cls(program, artefacts)
 
 
 @dataclass(frozen=True)
@@ -48,10 +64,12 @@ def tree(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in files}
 
 
-def prepare(root: Path, days: int, variants: int, rows_per_day: int) -> Desk:
-    """Makes a market of so many days and plans a batch of `days` times `variants` jobs."""
-    program = Path(os.environ["GHTRADER_PROGRAM"])
-    maker = Path(os.environ["GHTRADER_ARTEFACTS"]) / "maker.wasm"
+def prepare(given: Given, root: Path, days: int, variants: int, rows_per_day: int) -> Desk:
+    """Makes a market of so many days and plans a batch of `days - 1` times `variants` jobs.
+
+    The first day has no main contract: it is known after a close only.
+    """
+    program, maker = given.program, given.artefacts / "maker.wasm"
 
     def ghtrader(*words: str) -> None:
         ended = subprocess.run([str(program), *words], capture_output=True, text=True, check=False)

@@ -1,6 +1,6 @@
 """A network and a process list of its own for a program, so that a cluster on it meets nobody and outlives nobody.
 
-Ports are free there and nobody outside reaches them; the processes that are found are the cluster's; and all of them die
+Ports are free there and nobody outside reaches them; the processes found are the cluster's; and all of them die
 with the program that started them.
 """
 
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-INSIDE = "GHTRADER_NAMESPACES"
+INSIDE = "RIG_NAMESPACES"
 PATIENCE_S = 120.0
 
 

@@ -1,6 +1,6 @@
 """The shard form under a real Slurm: a controller and two nodes on this machine, and what dies on them.
 
-Run by `cargo xtask test --slurm`; it needs root, Debian's Slurm and munge, and GHTRADER_PROGRAM and GHTRADER_ARTEFACTS.
+`cargo xtask test --slurm` runs it, as root: `python3 test_array.py PROGRAM ARTEFACTS`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Slurm:
         config = self.dir / "slurm.conf"
         config.write_text(CONF.format(host=socket.gethostname(), address=ADDRESS, dir=self.dir), encoding="utf-8")
         files = [f"--{name}-file={self.dir / name}" for name in ("pid", "log", "seed")]
-        self.start("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self.dir}/munge.socket", *files)
+        self.start(
+            "munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self.dir}/munge.socket", *files
+        )
         patiently("munge answers", (self.dir / "munge.socket").exists)
         self.start("slurmctld", "-D", "-f", str(config))
         for node in ("n1", "n2"):
@@ -110,7 +112,9 @@ class Slurm:
     def ask(self, *words: str) -> str:
         """A client's answer. Clients wait for ever for a controller that is not there: not here."""
         try:
-            answer = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+            answer = subprocess.run(
+                words, env=self.environment, capture_output=True, text=True, timeout=20, check=False
+            )
         except subprocess.TimeoutExpired:
             return ""
         return answer.stdout.strip() if answer.returncode == 0 else f"{answer.stdout}{answer.stderr}"
@@ -147,12 +151,17 @@ class Slurm:
 class AnArray(unittest.TestCase):
     """B-24, B-25."""
 
+    dir: Path
+    work: desk.Desk
+    expected: dict[str, bytes]
+    slurm: Slurm
+
     @classmethod
     def setUpClass(cls) -> None:
         folder = tempfile.TemporaryDirectory(prefix="gs")
         cls.addClassCleanup(folder.cleanup)
         cls.dir = Path(folder.name)
-        cls.work = desk.prepare(cls.dir / "desk", days=12, variants=10, rows_per_day=ROWS_PER_DAY)
+        cls.work = desk.prepare(GIVEN, cls.dir / "desk", days=13, variants=10, rows_per_day=ROWS_PER_DAY)
         alone = cls.work.run(cls.dir / "alone")
         assert alone.returncode == 0, alone.stderr
         cls.expected = desk.tree(cls.dir / "alone")
@@ -226,4 +235,5 @@ if __name__ == "__main__":
     if not shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin"):
         sys.exit("there is no Slurm here; run `cargo xtask setup --slurm`")
     namespaces.enter()
+    GIVEN = desk.Given.by_arguments()
     unittest.main(verbosity=2)

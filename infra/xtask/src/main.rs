@@ -130,7 +130,7 @@ fn test(args: &[String]) -> Result<(), Failure> {
     host.env("GHTRADER_ARTEFACTS", artefacts);
     host.env("GHTRADER_PYTHON", python);
     if let Some(ray) = python::RAY.installed() {
-        host.env("GHTRADER_RAY_PYTHON", ray);
+        host.env("GHTRADER_BATCH_PYTHON", ray);
     }
     host.args(args);
     host.run("test host, SDK, wasm plugins and integration")
@@ -144,7 +144,7 @@ fn test_ray(args: &[String]) -> Result<(), Failure> {
     let artefacts = guests::build()?;
     let mut tests = cargo(&["test", "--release", "--workspace", "--test", "many_machines"]);
     tests.env("GHTRADER_ARTEFACTS", artefacts);
-    tests.env("GHTRADER_RAY_PYTHON", python);
+    tests.env("GHTRADER_BATCH_PYTHON", python);
     tests.args(args);
     tests.run("test batches on many machines")
 }
@@ -156,9 +156,7 @@ fn test_slurm() -> Result<(), Failure> {
     host_build().run("build the host")?;
     let artefacts = guests::build()?;
     let mut test = Step::new("python3");
-    test.arg(root().join("infra/slurm/test_array.py"));
-    test.env("GHTRADER_ARTEFACTS", artefacts);
-    test.env("GHTRADER_PROGRAM", steps::binary("ghtrader"));
+    test.arg(root().join("infra/slurm/test_array.py")).arg(steps::binary("ghtrader")).arg(artefacts);
     test.run("test a batch as a Slurm array")
 }
 

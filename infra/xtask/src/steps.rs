@@ -104,7 +104,5 @@ pub(crate) fn ghtrader(args: &[&str]) -> Step {
 
 /// Where set-up keeps what every checkout of this user can share.
 pub(crate) fn user_cache() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| OsString::from("."))).join(".cache");
-    base.unwrap_or_else(home).join("ghtrader")
+    ghtrader_toolchain::user_cache().unwrap_or_else(|| root().join("target").join("cache"))
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Batch;
 use crate::commands::backtest::{base_of, read_text};
+use crate::commands::cluster::{self, OnCluster};
 use crate::commands::plugin;
 use crate::context::Context;
 use crate::output::{SCHEMA_VERSION, emit, grouped, report_problem, table};
@@ -21,7 +22,12 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem> {
     match command {
         Batch::Plan { spec, out, results } => plan_batch(context, &spec, &out, results.as_deref())?,
-        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash } => {
+        Batch::Run { manifest, out, threads, memory_mib, on: Some(address), .. } => {
+            let threads = threads.map_or(0, usize::from);
+            let batch = OnCluster { address: &address, manifest: &manifest, out: &out, threads, memory_mib };
+            return Err(cluster::run(context, &batch));
+        }
+        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash, on: None } => {
             if leash {
                 hold_leash()?;
             }

@@ -4,6 +4,7 @@ mod audit;
 mod author;
 mod backtest;
 mod batch;
+mod cluster;
 pub(crate) mod columns;
 mod config;
 mod data;

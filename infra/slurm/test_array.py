@@ -176,11 +176,25 @@ class AnArray(unittest.TestCase):
             os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait()
 
-    def kill(self, how_many: int) -> None:
-        """Kills processes of the batch: supervisor and child alike."""
-        patiently("a shard runs", lambda: namespaces.running(self.work.program))
-        for pid in namespaces.running(self.work.program)[:how_many]:
-            os.kill(pid, signal.SIGKILL)
+    def shards(self) -> list[int]:
+        """The supervising processes of shards; each has a child that runs the jobs."""
+        return [
+            pid for pid, words in namespaces.processes() if words[0] == str(self.work.program) and "--shard" in words
+        ]
+
+    def on(self, node: str) -> list[int]:
+        """Every process of a task on a node, with the one of Slurm's that watches it."""
+        found = []
+        for pid, words in namespaces.processes():
+            try:
+                of_task = f"SLURMD_NODENAME={node}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+                over = Path(f"/proc/{parent}/comm").read_text().strip() if parent else ""
+            except OSError:
+                continue
+            if of_task and not words[0].startswith("slurm"):
+                found += [parent, pid] if over == "slurmstepd" else [pid]
+        return list(dict.fromkeys(found))
 
     def ended(self, job: str, states: set[str]) -> str:
         patiently("the array is over", lambda: self.slurm.over(job), 300.0)
@@ -192,7 +206,8 @@ class AnArray(unittest.TestCase):
         out = self.dir / "killed"
         job = self.slurm.submit(self.work, out)
         patiently("10 results", lambda: len(desk.tree(out)) >= 10)
-        self.kill(1)
+        patiently("a shard runs", self.shards)
+        os.kill(self.shards()[0], signal.SIGKILL)
         said = self.ended(job, {"COMPLETED"})
         self.assertIn("restart 1", said)
         self.assertEqual(desk.tree(out), self.expected)
@@ -201,19 +216,18 @@ class AnArray(unittest.TestCase):
         out = self.dir / "lost"
         job = self.slurm.submit(self.work, out)
         patiently("10 results", lambda: len(desk.tree(out)) >= 10)
+        patiently("a shard runs on n2", lambda: self.on("n2"))
         node = self.slurm.daemons.pop("n2")
         os.killpg(node.pid, signal.SIGKILL)
         node.wait()
-        # Steps of a node that has lost its power are gone with it.
-        for pid, words in list(namespaces.processes()):
-            if words[0].startswith("slurmstepd") and "26819" not in words:
-                owner = Path(f"/proc/{pid}/environ").read_bytes()
-                if b"SLURMD_NODENAME=n2" in owner:
-                    os.kill(pid, signal.SIGKILL)
-        for pid in namespaces.running(self.work.program):
-            if b"SLURMD_NODENAME=n2" in Path(f"/proc/{pid}/environ").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-        self.ended(job, {"COMPLETED"})
+        # All at once, as when the power is gone: stopped first, so that none sees another die.
+        lost = self.on("n2")
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in lost:
+                os.kill(pid, number)
+        said = self.ended(job, {"COMPLETED"})
+        self.assertIn("restart 1", said)
+        self.assertNotIn("asking for a restart", said, "it was Slurm itself that noticed")
         self.assertEqual(desk.tree(out), self.expected)
         self.slurm.node("n2")
         patiently("the node is back", lambda: self.slurm.ask("sinfo", "--noheader", "-o", "%T %D") == "idle 2")

@@ -262,9 +262,10 @@ pub fn result_digest(spec: &RunSpec, days: &Digest, identity: &Identity, tables:
         b.digest(model);
     }
     b.text(&identity.schedule_hash).digest(tables).digest(days);
-    // The name and where things lie are no part of a result; parameters and days are above, as they came out.
+    // The name and where things lie are no part of a result; product, parameters and days are above, as they came out.
     let mut plain = spec.clone();
     plain.name.clear();
+    plain.variety.clear();
     (plain.from, plain.to) = (None, None);
     for plugin in plain.lineup.features.iter_mut().chain([&mut plain.lineup.strategy]) {
         plugin.plugin.clear();

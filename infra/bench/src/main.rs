@@ -3,6 +3,7 @@
 //! Called by `cargo xtask bench NAME`.
 
 mod author;
+mod batch;
 mod decide;
 mod features;
 #[path = "../../../tests/src/host.rs"]
@@ -23,6 +24,7 @@ fn main() -> Result<()> {
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     match name {
         "author" => author::run(rest),
+        "batch" => batch::run(rest),
         "decide" => decide::run(rest),
         "features" => features::run(rest),
         "import" => import::run(rest),
@@ -33,7 +35,7 @@ fn main() -> Result<()> {
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, decide, features, import, oracle, replay, sandbox, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, features, import, oracle, replay, sandbox, study and swap"
         ),
     }
 }

@@ -31,6 +31,7 @@ cargo xtask COMMAND
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
+  bench batch [--jobs N] [--json]    jobs a second on one thread and two, what a job costs, how cost grows
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
   study kills [--rounds N]           kills at any moment of server and account: what was acknowledged and is lost
@@ -190,7 +191,7 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, features, decide, swap, author, sandbox or oracle".to_owned(),
+            "bench what? import, replay, features, decide, swap, batch, author, sandbox or oracle".to_owned(),
         ));
     };
     guests::setup()?;

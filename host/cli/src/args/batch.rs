@@ -18,6 +18,9 @@ pub(crate) enum Batch {
         /// Results folder in which jobs may have been done already
         #[arg(long, value_name = "DIR")]
         results: Option<PathBuf>,
+        /// Folder that paths in the specification are relative to; its own if absent
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
     },
     /// Runs the jobs that have no result yet. Exit 0 all there, 1 some missing or failed, 2 and 4 refused
     #[command(
@@ -50,6 +53,13 @@ pub(crate) enum Batch {
         /// Ends when the standard input does
         #[arg(long, hide = true)]
         leash: bool,
+    },
+    /// Computes the features that a batch reads, so that its jobs can run where the store may only be read
+    #[command(after_help = "Example: ghtrader batch features --manifest M")]
+    Features {
+        /// The manifest
+        #[arg(long)]
+        manifest: PathBuf,
     },
     /// How far a batch is. Exit 1 unless every job has a result
     #[command(after_help = "Example: ghtrader batch status --manifest M --out DIR --json")]

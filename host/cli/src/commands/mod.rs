@@ -3,7 +3,7 @@
 mod audit;
 mod author;
 mod backtest;
-mod batch;
+pub(crate) mod batch;
 mod cluster;
 pub(crate) mod columns;
 mod config;

@@ -8,10 +8,9 @@ use crate::plan::at_point;
 use crate::project::{Component, Project};
 use crate::residence::{Budget, Residence};
 use crate::results::{Kind, Results, State, failure, is_transient, sealed};
-use ghtrader_backtest::{BacktestError, DayData, prepare_days, report_json};
+use ghtrader_backtest::{BacktestError, DayData, ReadyDay, prepare_days, report_json};
 use ghtrader_core::{Digest, ErrorClass, Problem, TradingDay};
 use ghtrader_durable::io_problem;
-use ghtrader_exchange::PreparedDay;
 use ghtrader_pipeline::{ColumnsOptions, ColumnsReport};
 use ghtrader_plugin::Plugin;
 use ghtrader_store::Schedule;
@@ -119,7 +118,7 @@ struct Task {
 /// Days of a period in memory.
 pub(crate) struct Loaded {
     days: Vec<DayData>,
-    exchange: Vec<Arc<PreparedDay>>,
+    exchange: Vec<Arc<ReadyDay>>,
     warnings: Vec<String>,
     /// The same days with a lineup's columns, by what these follow from.
     made: Mutex<BTreeMap<Digest, Made>>,

@@ -2,6 +2,7 @@
 
 use crate::args::Batch;
 use crate::commands::backtest::{base_of, read_text};
+use crate::commands::cluster::{self, OnCluster};
 use crate::commands::plugin;
 use crate::context::Context;
 use crate::output::{SCHEMA_VERSION, emit, grouped, report_problem, table};
@@ -31,7 +32,12 @@ pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem
                 json!({ "batch": manifest.digest, "feature_days_built": built.0, "feature_days_reused": built.1 });
             emit(context.json, &body, |_| format!("{} days of features computed, {} were there", built.0, built.1))?;
         }
-        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash } => {
+        Batch::Run { manifest, out, threads, memory_mib, on: Some(address), .. } => {
+            let threads = threads.map_or(0, usize::from);
+            let batch = OnCluster { address: &address, manifest: &manifest, out: &out, threads, memory_mib };
+            return Err(cluster::run(context, &batch));
+        }
+        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash, on: None } => {
             if leash {
                 hold_leash()?;
             }

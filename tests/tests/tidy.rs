@@ -56,7 +56,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ghtrader-settings",
             "ghtrader-stats",
             "ghtrader-store",
-            "ghtrader-exchange",
             "ghtrader-plugin",
             "ghtrader-model",
             "ghtrader-pipeline",

@@ -294,6 +294,7 @@ impl Batches {
         }
         let mut record = self.record(id)?;
         record.wanted = wanted;
+        (record.exit_code, record.error) = (None, String::new());
         self.keep(id, &record)?;
         if wanted == Wanted::Run {
             self.enqueue(id);
@@ -345,7 +346,9 @@ impl Batches {
 
     /// Queues what was wanted when the server ended.
     fn take_up(&self) {
-        for id in self.ids() {
+        let mut ids = self.ids();
+        ids.sort_by_key(|id| self.created_at_ns(id));
+        for id in ids {
             let wanted = self.record(&id).is_ok_and(|r| r.wanted == Wanted::Run && r.exit_code.is_none());
             if wanted {
                 self.enqueue(&id);

@@ -45,6 +45,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "host/batch",
+        &[
+            "ghtrader-core",
+            "ghtrader-durable",
+            "ghtrader-settings",
+            "ghtrader-stats",
+            "ghtrader-store",
+            "ghtrader-exchange",
+            "ghtrader-plugin",
+            "ghtrader-model",
+            "ghtrader-pipeline",
+            "ghtrader-runtime",
+            "ghtrader-backtest",
+        ],
+    ),
+    (
         "host/trading",
         &[
             "ghtrader-core",

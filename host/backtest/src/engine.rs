@@ -198,6 +198,20 @@ impl Engine {
     /// # Errors
     /// A plugin's fault or broken contract, with its row and time; a position over a roll under the policy `ignore`.
     pub fn run_day(&mut self, day: &Day<'_>, runner: &mut StrategyRunner) -> Result<(), BacktestError> {
+        let block_rows = self.settings.block_rows;
+        self.run_day_cut(day, runner, |start| start + block_rows)
+    }
+
+    /// As [`Self::run_day`], in blocks that end where `block_end` says of their first row.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_day_cut(
+        &mut self,
+        day: &Day<'_>,
+        runner: &mut StrategyRunner,
+        block_end: impl Fn(usize) -> usize,
+    ) -> Result<(), BacktestError> {
         let rows = day.view.rows();
         if rows == 0 || self.record.bust {
             return Ok(());
@@ -206,7 +220,7 @@ impl Engine {
         let mut start = 0;
         let mut row = 0;
         while start < rows && !self.record.bust {
-            let end = (start + self.settings.block_rows).min(rows);
+            let end = block_end(start).clamp(start + 1, rows);
             let mut words = std::mem::take(&mut self.words);
             runner.layout().pack(&day.view, day.columns, start..end, &mut words);
             let loaded = runner.load(&words);

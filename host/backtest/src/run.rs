@@ -12,9 +12,11 @@ use ghtrader_plugin::StrategyInstance;
 use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_store::TickDay;
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
 
-/// Rises whenever a change of this code changes a result.
-const ENGINE_VERSION: &str = "4";
+/// Rises whenever a change of this code changes a result, or what identifies one.
+pub const ENGINE_VERSION: &str = "5";
 
 /// One trading day as it comes from the store.
 pub struct DayData {
@@ -30,8 +32,10 @@ pub struct DayData {
     pub ticks: TickDay,
     /// Digest of the rows.
     pub digest: Digest,
-    /// Features and scores of the same rows.
-    pub columns: DayColumns,
+    /// Features and scores of the same rows; shared by all lineups that read the same ones.
+    pub columns: Arc<DayColumns>,
+    /// What decided those columns.
+    pub origin: ColumnsOrigin,
     /// Windows of continuous trading.
     pub windows: Vec<SessionWindow>,
     /// Starts of the windows that a call auction precedes, ns.
@@ -42,7 +46,135 @@ pub struct DayData {
     pub old: Option<OldDay>,
 }
 
+/// What decides a day's columns beside its rows: known without computing them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnsOrigin {
+    /// Keys of the built features, in the lineup's order: component, parameters, rows, warm-up rows of the days before.
+    pub features: Vec<Digest>,
+    /// Which model scores which rows.
+    pub scores: Vec<ScoredRows>,
+}
+
+/// Rows of a day that a model scores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoredRows {
+    /// The model.
+    pub model: Digest,
+    /// Its horizon, which names the scores.
+    pub horizon_rows: u32,
+    /// Rows of the day.
+    pub rows: Range<usize>,
+}
+
+/// Everything about a trading day that decides a result, known from manifests alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayIdentity {
+    /// The day.
+    pub trading_day: TradingDay,
+    /// Name of the contract.
+    pub contract: String,
+    /// Price tick and multiplier on that day.
+    pub instrument: ContractSpec,
+    /// Volume and amount are counted on both sides.
+    pub double_sided: bool,
+    /// Digest of the rows.
+    pub digest: Digest,
+    /// Windows of continuous trading.
+    pub windows: Vec<SessionWindow>,
+    /// Starts of the windows that a call auction precedes, ns.
+    pub auction_starts_ns: Vec<i64>,
+    /// Rows before this one are replayed without orders.
+    pub tradable_from: usize,
+    /// The contract before, where this day follows a roll.
+    pub old: Option<OldIdentity>,
+    /// What decides the columns.
+    pub origin: ColumnsOrigin,
+}
+
+/// What of the contract before a roll decides a result; its last price follows from the rows of the day before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OldIdentity {
+    /// Price tick and multiplier.
+    pub instrument: ContractSpec,
+    /// Digest of its rows of the day; none if there is no recording.
+    pub digest: Option<Digest>,
+}
+
+/// The digest of the days of a run.
+pub fn days_digest(days: &[DayIdentity]) -> Digest {
+    let mut b = DigestBuilder::new("ghtrader backtest days 1");
+    for day in days {
+        b.digest(&day.digest).text(&day.contract).int(i64::from(day.trading_day.days()));
+        b.float(day.instrument.multiplier).float(day.instrument.price_tick).int(day.tradable_from as i64);
+        b.int(i64::from(day.double_sided)).int(day.windows.len() as i64);
+        for w in &day.windows {
+            b.int(w.start_ns).int(w.end_ns);
+        }
+        b.int(day.auction_starts_ns.len() as i64);
+        day.auction_starts_ns.iter().for_each(|start_ns| {
+            b.int(*start_ns);
+        });
+        if let Some(old) = &day.old {
+            b.text("old").float(old.instrument.multiplier).float(old.instrument.price_tick);
+            if let Some(digest) = &old.digest {
+                b.digest(digest);
+            }
+        }
+        b.int(day.origin.features.len() as i64);
+        day.origin.features.iter().for_each(|key| {
+            b.digest(key);
+        });
+        b.int(day.origin.scores.len() as i64);
+        for scored in &day.origin.scores {
+            b.digest(&scored.model).int(i64::from(scored.horizon_rows));
+            b.int(scored.rows.start as i64).int(scored.rows.end as i64);
+        }
+    }
+    b.finish()
+}
+
 impl DayData {
+    /// The same day for another lineup: its rows are shared, its columns are still to be attached.
+    pub fn share(&self) -> Self {
+        Self {
+            trading_day: self.trading_day,
+            contract: self.contract.clone(),
+            instrument: self.instrument.clone(),
+            double_sided: self.double_sided,
+            ticks: self.ticks.clone(),
+            digest: self.digest,
+            columns: Arc::default(),
+            origin: ColumnsOrigin::default(),
+            windows: self.windows.clone(),
+            auction_starts_ns: self.auction_starts_ns.clone(),
+            tradable_from: self.tradable_from,
+            old: self.old.as_ref().map(|old| OldDay {
+                ticks: old.ticks.clone(),
+                instrument: old.instrument.clone(),
+                last_price_cny: old.last_price_cny,
+            }),
+        }
+    }
+
+    /// What of this day decides a result.
+    pub fn identity(&self) -> DayIdentity {
+        DayIdentity {
+            trading_day: self.trading_day,
+            contract: self.contract.clone(),
+            instrument: self.instrument.clone(),
+            double_sided: self.double_sided,
+            digest: self.digest,
+            windows: self.windows.clone(),
+            auction_starts_ns: self.auction_starts_ns.clone(),
+            tradable_from: self.tradable_from,
+            old: self.old.as_ref().map(|old| OldIdentity {
+                instrument: old.instrument.clone(),
+                digest: old.ticks.as_ref().map(|t| t.manifest().sha256),
+            }),
+            origin: self.origin.clone(),
+        }
+    }
+
     /// The day's rows as the exchange reads them.
     ///
     /// # Errors
@@ -119,9 +251,11 @@ pub struct RunResult {
     pub fees_confirmed: bool,
 }
 
-/// The digest of everything that decides a result.
-pub fn result_digest(spec: &RunSpec, days: &[DayData], identity: &Identity, tables: &Digest) -> Digest {
-    let mut b = DigestBuilder::new("ghtrader backtest result 1");
+/// The digest of everything that decides a result: `days` by [`days_digest`], `tables` by [`Ledger::digest`].
+///
+/// Whatever it reads is known before a row is replayed, so that a plan can name a result that is still to be computed.
+pub fn result_digest(spec: &RunSpec, days: &Digest, identity: &Identity, tables: &Digest) -> Digest {
+    let mut b = DigestBuilder::new("ghtrader backtest result 2");
     b.text(ENGINE_VERSION);
     for (digest, params) in &identity.components {
         b.digest(digest).text(params);
@@ -129,43 +263,30 @@ pub fn result_digest(spec: &RunSpec, days: &[DayData], identity: &Identity, tabl
     for model in &identity.models {
         b.digest(model);
     }
-    b.text(&identity.schedule_hash).digest(tables);
-    for day in days {
-        b.digest(&day.digest).text(&day.contract).int(i64::from(day.trading_day.days()));
-        b.float(day.instrument.multiplier).float(day.instrument.price_tick).int(day.tradable_from as i64);
-        b.int(i64::from(day.double_sided)).int(day.windows.len() as i64);
-        for w in &day.windows {
-            b.int(w.start_ns).int(w.end_ns);
-        }
-        b.int(day.auction_starts_ns.len() as i64);
-        day.auction_starts_ns.iter().for_each(|start_ns| {
-            b.int(*start_ns);
-        });
-        if let Some(old) = &day.old {
-            b.text("old").float(old.instrument.multiplier).float(old.instrument.price_tick).float(old.last_price_cny);
-            if let Some(ticks) = &old.ticks {
-                b.digest(&ticks.manifest().sha256);
-            }
-        }
-        // Features follow from rows and plugins; which fold's model scores which rows is said nowhere else.
-        for (name, values) in day.columns.names.iter().zip(&day.columns.values) {
-            if name.starts_with("score/") {
-                b.text(name);
-                values.iter().for_each(|value| {
-                    b.float(*value);
-                });
-            }
-        }
-    }
-    // The name and where things lie are no part of a result.
+    b.text(&identity.schedule_hash).digest(tables).digest(days);
+    // The name and where things lie are no part of a result; parameters and days are above, as they came out.
     let mut plain = spec.clone();
     plain.name.clear();
-    plain.lineup.strategy.plugin.clear();
-    plain.lineup.features.iter_mut().for_each(|f| f.plugin.clear());
+    (plain.from, plain.to) = (None, None);
+    for plugin in plain.lineup.features.iter_mut().chain([&mut plain.lineup.strategy]) {
+        plugin.plugin.clear();
+        plugin.params.clear();
+    }
     plain.lineup.model = None;
     b.text(&toml::to_string(&plain).unwrap_or_default());
     b.finish()
 }
+
+/// Prepares days for matching, on all cores: once for every lineup and fill model.
+///
+/// # Errors
+/// Rows that the exchange cannot work with.
+pub fn prepare_days(days: &[DayData]) -> Result<Vec<Arc<PreparedDay>>, BacktestError> {
+    days.par_iter().map(|day| day.prepare().map(Arc::new)).collect()
+}
+
+/// Gives a fresh instance of a run's strategy, for the first day's instrument.
+pub type MakeStrategy<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
 
 /// Replays the days through a strategy under every fill model of the specification, on all cores.
 ///
@@ -178,7 +299,23 @@ pub fn run(
     variety: &Variety,
     days: &[DayData],
     identity: &Identity,
-    make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
+    make_strategy: MakeStrategy<'_>,
+    block_rows: usize,
+) -> Result<RunResult, BacktestError> {
+    run_prepared(spec, variety, days, &prepare_days(days)?, identity, make_strategy, block_rows)
+}
+
+/// As [`run`], over days that [`prepare_days`] has made ready: what many runs over the same rows share.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_prepared(
+    spec: &RunSpec,
+    variety: &Variety,
+    days: &[DayData],
+    prepared: &[Arc<PreparedDay>],
+    identity: &Identity,
+    make_strategy: MakeStrategy<'_>,
     block_rows: usize,
 ) -> Result<RunResult, BacktestError> {
     let text = |day: Option<TradingDay>, end: &str| day.map_or_else(|| end.to_owned(), |d| d.to_string());
@@ -193,14 +330,13 @@ pub fn run(
     if let Some((key, file)) = delays.iter().find_map(|(key, delay)| Some((*key, delay.unread()?))) {
         return Err(BacktestError::UnreadTrace { key, file: file.to_owned() });
     }
-    let prepared: Vec<PreparedDay> = days.par_iter().map(DayData::prepare).collect::<Result<_, _>>()?;
     let tables = Ledger::new(spec, variety)?;
     let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
         let instance = make_strategy()?;
         let made = &days[0].columns.names;
         let mut runner = StrategyRunner::new(instance, made)?;
         let mut engine = Engine::new(EngineSettings::of(spec, *name, block_rows.max(1)), Ledger::new(spec, variety)?);
-        for (day, prepared) in days.iter().zip(&prepared) {
+        for (day, prepared) in days.iter().zip(prepared) {
             engine.run_day(&day.as_day(prepared), &mut runner)?;
         }
         Ok((*name, engine.finish()))
@@ -234,12 +370,17 @@ pub fn run(
         })
         .collect();
     Ok(RunResult {
-        result_digest: result_digest(spec, days, identity, &tables.digest()),
+        result_digest: result_digest(
+            spec,
+            &days_digest(&days.iter().map(DayData::identity).collect::<Vec<_>>()),
+            identity,
+            &tables.digest(),
+        ),
         output_digest: output.finish(),
         models,
         rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
         prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.warnings())),
-        splits: days.iter().zip(&prepared).map(|(d, p)| (d.trading_day, *p.split_report())).collect(),
+        splits: days.iter().zip(prepared).map(|(d, p)| (d.trading_day, *p.split_report())).collect(),
         fees_confirmed: tables.confirmed(),
         contracts,
     })

@@ -1,8 +1,10 @@
 //! Flags as typed; each command's own module makes sense of them.
 
+mod batch;
 mod lineup;
 mod plugin;
 
+pub(crate) use batch::Batch;
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
 
@@ -79,6 +81,9 @@ pub(crate) enum Command {
     /// Run a strategy over recorded ticks, verify a result
     #[command(subcommand)]
     Backtest(Backtest),
+    /// Many runs as one: plan, run, collect
+    #[command(subcommand)]
+    Batch(Batch),
     /// The whole way from ticks to a report, in one folder
     #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
     Demo(Demo),
@@ -336,7 +341,22 @@ pub(crate) enum Backtest {
         #[arg(long = "with", value_name = "KEY=VALUE")]
         with: Vec<String>,
     },
-    /// Runs a stored result again and compares. Exit 1 if it differs
+    /// One run in every way that has to give the same bits: threads, blocks, row by row, a copy of the data, killed and
+    /// run again, native. Exit 1 if one differs, with the first row
+    #[command(
+        after_help = "Example: ghtrader backtest check runs/maker\n         ghtrader backtest check maker.toml --native plugins/strategies/maker"
+    )]
+    Check {
+        /// Result folder, or run specification
+        run: PathBuf,
+        /// Seed of the random blocks
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Crate of a plugin of the lineup, compiled for this machine and compared too; may be repeated
+        #[arg(long, value_name = "DIR")]
+        native: Vec<PathBuf>,
+    },
+    /// Runs a stored result again and compares, file by file. Exit 1 if it differs
     #[command(after_help = "Example: ghtrader backtest verify runs/maker")]
     Verify {
         /// Result folder

@@ -2,10 +2,15 @@
 
 use crate::args::Global;
 use crate::progress::Progress;
+use ghtrader_batch::Project;
 use ghtrader_control::{ControlConfig, open_registry, planning_room};
-use ghtrader_core::{Calendar, ErrorClass, Problem};
+use ghtrader_core::{Calendar, Problem};
+pub(crate) use ghtrader_durable::io_problem;
+use ghtrader_pipeline::ColumnsOptions;
+use ghtrader_plugin::PluginHost;
 use ghtrader_plugin::Registry;
 use ghtrader_settings::Settings;
+use ghtrader_store::Store;
 use ghtrader_store::{EmbeddedStore, HashOnRead, StoreOptions};
 use ghtrader_trading::Room;
 use std::io::{ErrorKind, Write as _};
@@ -20,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     /// `--server`.
     pub(crate) server: Option<String>,
+    /// Flags by which a child process of this one has the same settings, the root left out.
+    flags: Vec<String>,
 }
 
 impl Context {
@@ -60,7 +67,9 @@ impl Context {
             }
         };
         let progress = Progress::new(global.progress, global.quiet, global.json);
-        Ok(Self { json: global.json, root, settings, calendar, progress, server: global.server.clone() })
+        let config = global.config.iter().flat_map(|c| ["--config".to_owned(), c.display().to_string()]);
+        let flags = config.chain(global.set.iter().flat_map(|s| ["--set".to_owned(), s.clone()])).collect();
+        Ok(Self { json: global.json, root, settings, calendar, progress, server: global.server.clone(), flags })
     }
 
     /// The same settings in another root, with the store in a folder of its own.
@@ -72,7 +81,44 @@ impl Context {
             calendar: self.calendar.clone(),
             progress: Progress::new(self.progress.mode(), false, self.json),
             server: self.server.clone(),
+            flags: self.flags.clone(),
         }
+    }
+
+    /// This program again, under the same root and settings.
+    pub(crate) fn again(&self) -> Result<std::process::Command, Problem> {
+        let own = std::env::current_exe()
+            .map_err(|e| io_problem("program_missing", "this program's own file cannot be found", &e))?;
+        let mut command = std::process::Command::new(own);
+        command.arg("--root").arg(&self.root).args(&self.flags);
+        // The demo's data lie in a folder that no flag named.
+        command.arg("--set").arg(format!("data_dir={}", self.settings.text_of("data_dir").unwrap_or_default()));
+        Ok(command)
+    }
+
+    /// Works on runs: with a store, plugins, calendar and progress of this root.
+    pub(crate) fn with_project<T>(
+        &self,
+        store: &dyn Store,
+        host: &PluginHost,
+        work: impl FnOnce(&Project<'_>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let registry = || self.registry();
+        let show = |phase: &str, done: u64, total: u64, unit: &str| self.progress.show(phase, "", done, total, unit);
+        let columns = ColumnsOptions {
+            workers: self.settings.integer("build.workers") as usize,
+            block_rows: self.block_rows(),
+            ..ColumnsOptions::default()
+        };
+        let calendar = &self.calendar;
+        let done = work(&Project { store, host, registry: &registry, calendar, columns, show: &show });
+        self.progress.finish();
+        done
+    }
+
+    /// Rows a plugin gets in one call.
+    pub(crate) fn block_rows(&self) -> usize {
+        self.settings.integer("build.block_rows") as usize
     }
 
     /// The settings that stand in for keys which a run specification leaves out.
@@ -133,21 +179,6 @@ fn found_root() -> Option<PathBuf> {
     }
     let here = std::env::current_dir().ok()?;
     here.ancestors().find(|dir| dir.join("ghtrader.toml").is_file()).map(Path::to_path_buf)
-}
-
-/// An I/O error as a problem: a full disk is a limit, a missing file is the user's, a refused one too.
-pub(crate) fn io_problem(code: &'static str, what: &str, error: &std::io::Error) -> Problem {
-    let what = format!("{what}: {error}");
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Problem::new("disk_full", ErrorClass::Limit, what, "free some space and run the command again")
-        }
-        ErrorKind::NotFound => Problem::new(code, ErrorClass::User, what, "check the path"),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
-            Problem::new(code, ErrorClass::User, what, "choose a place that may be read and written")
-        }
-        _ => Problem::new(code, ErrorClass::Unavailable, what, "mend the cause named and run the command again"),
-    }
 }
 
 /// Writes a file so that readers see the old or the new one: temporary name, fsync, rename.

@@ -1,12 +1,12 @@
 //! The report page of a run or of the demo: what stands on it, in words and series.
 
-use crate::lineup::Prepared;
 use crate::output::grouped;
 use ghtrader_backtest::report_data::{
     BestReachable, Curve, FillMarks, PriceDay, ReportData, SessionDay, StrategyView, TrainingView, UpColour, Verdict,
     VerdictLevel, WarningLine,
 };
 use ghtrader_backtest::{DayData, RunResult, RunSpec, report_html};
+use ghtrader_batch::Prepared;
 use ghtrader_core::Problem;
 use serde_json::Value;
 

@@ -11,4 +11,4 @@ mod publish;
 
 pub use audit::{Audit, AuditEntry, AuditError, AuditRecord, Outcome, Verified};
 pub use lock::{Lock, lock, try_lock};
-pub use publish::{Once, is_full, make_folder, publish, publish_once, remove, sync_folder};
+pub use publish::{Once, io_problem, is_full, make_folder, publish, publish_as, publish_once, remove, sync_folder};

@@ -1,5 +1,6 @@
 //! Writing whole files.
 
+use ghtrader_core::{ErrorClass, Problem};
 use std::fs::File;
 use std::io::{ErrorKind, Result, Write as _};
 use std::path::Path;
@@ -27,6 +28,26 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     sync_folder(folder)
+}
+
+/// As [`publish`], under a temporary name of the caller's and without syncing the folder.
+///
+/// For files that anybody can make again: a crash of the machine may take the newest of them, never a half of one. The
+/// temporary name lies in the folder of `path`; what a killed writer leaves under it is the caller's to sweep.
+///
+/// # Errors
+/// The operating system's; the old file is untouched and no temporary file stays.
+pub fn publish_as(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        let mut file = File::create(temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(temporary, path)
+    };
+    write().inspect_err(|_| {
+        // The first error is the one to report.
+        let _ = std::fs::remove_file(temporary);
+    })
 }
 
 /// Writes a file that must not be there yet; of several writers exactly one succeeds.
@@ -68,6 +89,21 @@ pub fn remove(path: &Path) -> Result<()> {
 /// The error means that a disk or a quota is full.
 pub fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+/// An I/O error as a problem: a full disk is a limit, a missing file is the user's, a refused one too.
+pub fn io_problem(code: &'static str, what: &str, error: &std::io::Error) -> Problem {
+    let what = format!("{what}: {error}");
+    match error.kind() {
+        _ if is_full(error) => {
+            Problem::new("disk_full", ErrorClass::Limit, what, "free some space and run the command again")
+        }
+        ErrorKind::NotFound => Problem::new(code, ErrorClass::User, what, "check the path"),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+            Problem::new(code, ErrorClass::User, what, "choose a place that may be read and written")
+        }
+        _ => Problem::new(code, ErrorClass::Unavailable, what, "mend the cause named and run the command again"),
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -26,11 +26,13 @@ pub struct ColumnsOptions {
     pub block_rows: usize,
     /// Builds every day again.
     pub full: bool,
+    /// First and last day to build; every day of the schedule if absent.
+    pub days: Option<(TradingDay, TradingDay)>,
 }
 
 impl Default for ColumnsOptions {
     fn default() -> Self {
-        Self { workers: 0, block_rows: 4_096, full: false }
+        Self { workers: 0, block_rows: 4_096, full: false, days: None }
     }
 }
 
@@ -258,23 +260,8 @@ pub fn build_columns(
     options: ColumnsOptions,
     done: &(dyn Fn() + Sync),
 ) -> Result<ColumnsReport, PipelineError> {
-    let kind = match plugin.manifest().plugin.role {
-        Role::Feature => ColumnKind::Feature,
-        Role::Label => ColumnKind::Label,
-        role => return Err(PipelineError::Role { plugin: plugin.identity().to_string(), role: role.to_string() }),
-    };
-    let params = plugin.manifest().resolve_params(params).map_err(|findings| PipelineError::Params { findings })?;
-    let variety = schedule.variety().clone();
-    let symbol = variety.main_symbol();
-    let mut manifests = Vec::new();
-    for row in schedule.rows() {
-        if let Some(manifest) = store.manifest(Dataset::MainL5, &symbol, row.date)?
-            && manifest.underlying.as_ref().is_some_and(|u| u.schedule_hash == schedule.hash())
-        {
-            manifests.push(manifest);
-        }
-    }
-    let builder = Builder { store, plugin, params, variety, symbol, calendar, table, options };
+    let manifests = scheduled(store, schedule)?;
+    let (builder, kind) = Builder::new(store, schedule, plugin, params, calendar, table, options)?;
     let jobs = builder.jobs(&manifests);
     let workers = options.workers;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build();
@@ -290,6 +277,40 @@ pub fn build_columns(
     builder.report(built)
 }
 
+/// Where the columns of each `main_l5` day would lie, without building them: the key is a digest of all that decides them.
+///
+/// # Errors
+/// Those of the store; a plugin of another role; parameters that the manifest does not allow.
+pub fn columns_keys(
+    store: &dyn Store,
+    schedule: &Schedule,
+    plugin: &dyn ColumnPlugin,
+    params: &Params,
+    calendar: &Calendar,
+    table: &ContractTable,
+    days: Option<(TradingDay, TradingDay)>,
+) -> Result<Vec<ColumnsKey>, PipelineError> {
+    let manifests = scheduled(store, schedule)?;
+    let options = ColumnsOptions { days, ..ColumnsOptions::default() };
+    let (builder, kind) = Builder::new(store, schedule, plugin, params, calendar, table, options)?;
+    let jobs = builder.jobs(&manifests);
+    jobs.iter().map(|job| Ok(builder.key(kind, job, &builder.instrument(job)?))).collect()
+}
+
+/// The manifests of the days that were built by this schedule.
+fn scheduled(store: &dyn Store, schedule: &Schedule) -> Result<Vec<Manifest>, PipelineError> {
+    let symbol = schedule.variety().main_symbol();
+    let mut manifests = Vec::new();
+    for row in schedule.rows() {
+        if let Some(manifest) = store.manifest(Dataset::MainL5, &symbol, row.date)?
+            && manifest.underlying.as_ref().is_some_and(|u| u.schedule_hash == schedule.hash())
+        {
+            manifests.push(manifest);
+        }
+    }
+    Ok(manifests)
+}
+
 /// A plugin's fault belongs to its day; anything else ends the build.
 enum DayError {
     Plugin(FailedDay),
@@ -302,7 +323,27 @@ impl<E: Into<PipelineError>> From<E> for DayError {
     }
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(
+        store: &'a dyn Store,
+        schedule: &Schedule,
+        plugin: &'a dyn ColumnPlugin,
+        params: &Params,
+        calendar: &'a Calendar,
+        table: &'a ContractTable,
+        options: ColumnsOptions,
+    ) -> Result<(Self, ColumnKind), PipelineError> {
+        let kind = match plugin.manifest().plugin.role {
+            Role::Feature => ColumnKind::Feature,
+            Role::Label => ColumnKind::Label,
+            role => return Err(PipelineError::Role { plugin: plugin.identity().to_string(), role: role.to_string() }),
+        };
+        let params = plugin.manifest().resolve_params(params).map_err(|findings| PipelineError::Params { findings })?;
+        let variety = schedule.variety().clone();
+        let symbol = variety.main_symbol();
+        Ok((Self { store, plugin, params, variety, symbol, calendar, table, options }, kind))
+    }
+
     fn jobs<'m>(&self, manifests: &'m [Manifest]) -> Vec<Job<'m>> {
         let about = &self.plugin.manifest().plugin;
         let warmup = u64::from(about.warmup_rows.unwrap_or(0));
@@ -328,7 +369,15 @@ impl Builder<'_> {
             let first_of_segment = i == 0 || segment(&manifests[i - 1]) != segment(m);
             Job { manifest: m, before, behind: enough(&mut manifests[i + 1..].iter(), m, lookahead), first_of_segment }
         };
-        manifests.iter().enumerate().map(job).collect()
+        let wanted = |m: &Manifest| self.options.days.is_none_or(|(from, to)| (from..=to).contains(&m.trading_day));
+        manifests.iter().enumerate().filter(|(_, m)| wanted(m)).map(job).collect()
+    }
+
+    /// What an instance is told about a day's contract.
+    fn instrument(&self, job: &Job<'_>) -> Result<Instrument, PipelineError> {
+        let spec = self.table.spec(&self.variety, job.manifest.trading_day)?;
+        let symbol = job.manifest.underlying.as_ref().map_or_else(|| self.symbol.clone(), |u| u.contract.to_string());
+        Ok(Instrument { symbol, price_tick: spec.price_tick, multiplier: spec.multiplier })
     }
 
     fn key(&self, kind: ColumnKind, job: &Job<'_>, instrument: &Instrument) -> ColumnsKey {
@@ -351,9 +400,7 @@ impl Builder<'_> {
 
     fn day(&self, kind: ColumnKind, job: &Job<'_>) -> Result<ColumnsDayReport, DayError> {
         let trading_day = job.manifest.trading_day;
-        let spec = self.table.spec(&self.variety, trading_day)?;
-        let symbol = job.manifest.underlying.as_ref().map_or_else(|| self.symbol.clone(), |u| u.contract.to_string());
-        let instrument = Instrument { symbol, price_tick: spec.price_tick, multiplier: spec.multiplier };
+        let instrument = self.instrument(job)?;
         let key = self.key(kind, job, &instrument);
         if !self.options.full
             && let Some(manifest) = self.store.columns_manifest(&key)?

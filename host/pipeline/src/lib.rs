@@ -6,8 +6,8 @@ mod import_summary;
 mod rejects;
 
 pub use columns::{
-    ColumnPlugin, ColumnsDayReport, ColumnsOptions, ColumnsReport, FailedDay, build_columns, compute_feature_columns,
-    compute_label_columns, session_ranges,
+    ColumnPlugin, ColumnsDayReport, ColumnsOptions, ColumnsReport, FailedDay, build_columns, columns_keys,
+    compute_feature_columns, compute_label_columns, session_ranges,
 };
 
 pub use import::{ImportOptions, ImportProgress, MAX_REJECTED_SHARE, import, import_timed};

@@ -291,7 +291,7 @@ fn workers_blocks_and_full_builds_do_not_matter() {
         let digests: Vec<Digest> = [(1, 1), (1, 7), (4, 4_096), (2, 50)]
             .map(|(workers, block_rows)| {
                 let place = Place::new();
-                let options = ColumnsOptions { workers, block_rows, full: false };
+                let options = ColumnsOptions { workers, block_rows, ..ColumnsOptions::default() };
                 let first = place.build(&plugin, options);
                 let full = place.build(&plugin, ColumnsOptions { full: true, ..options });
                 assert_eq!((full.built_days, full.dataset_digest), (4, first.dataset_digest));

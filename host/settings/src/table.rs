@@ -172,4 +172,14 @@ pub const SETTINGS: &[Setting] = &[
     setting("backtest.order_us", integer(0, 10_000_000), "5000", "delay of an order, microseconds"),
     setting("backtest.cancel_us", integer(0, 10_000_000), "5000", "delay of a cancel, microseconds"),
     setting("backtest.initial_cny", number(1.0, 1e12), "1000000", "money at the start"),
+    setting("backtest.threads", integer(0, 1_024), "0", "jobs of a batch at once; 0 = one a core"),
+    setting(
+        "backtest.memory_gib",
+        number(0.0, 1e6),
+        "0",
+        "memory for a batch's days and jobs; 0 = most of what is free",
+    ),
+    setting("batch.max_jobs", integer(1, 10_000_000), "100000", "jobs above which a batch is refused"),
+    setting("batch.retries", integer(0, 20), "3", "tries more for a job that failed for want of disk, memory or store"),
+    setting("batch.job_timeout_s", integer(1, 604_800), "3600", "time after which a job's process is killed, seconds"),
 ];

@@ -508,6 +508,10 @@ impl Store for EmbeddedStore {
         dirs.iter().filter(|dir| dir.exists()).try_for_each(|dir| sync_dir(dir))
     }
 
+    fn yield_writer(&self) -> Result<(), StoreError> {
+        self.release_writer()
+    }
+
     fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError> {
         verify(self, deep)
     }

@@ -14,6 +14,7 @@
 
 mod cache;
 mod columns;
+mod copy;
 mod embedded;
 mod error;
 mod frame;
@@ -23,13 +24,16 @@ mod parquet_file;
 mod place;
 mod publish;
 mod schedule;
+mod table_file;
 mod verify;
 
 pub use columns::{ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, NamedColumn};
+pub use copy::copy_days;
 pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions, TickDay};
 pub use error::StoreError;
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};
+pub use table_file::{TableColumn, table_parquet};
 pub use verify::{BadFile, VerifyReport};
 
 use ghtrader_core::{TickView, TradingDay, Variety};
@@ -138,6 +142,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `store_unwritable`, `disk_full`.
     fn flush(&self) -> Result<(), StoreError>;
+
+    /// Flushes, and lets other processes write until this one writes again. No write may be under way.
+    ///
+    /// # Errors
+    /// As [`Store::flush`].
+    fn yield_writer(&self) -> Result<(), StoreError> {
+        self.flush()
+    }
 
     /// Checks every stored symbol-day. With `deep` all files are rehashed and caches compared with their truth.
     /// Bad files are moved to the quarantine and named in the report; days that were whole stay readable.

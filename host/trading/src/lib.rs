@@ -21,7 +21,9 @@ mod worker;
 
 pub use client::{Client, ClientError, socket_path};
 pub use maker::{LineupMaker, RegistryMaker};
-pub use plan::{LineupFile, ModelRef, PluginRef, Room, first_lineup, make_plan, moved_tags, plan_hash};
+pub use plan::{
+    LineupFile, ModelRef, PluginRef, Room, first_lineup, free_memory_mib, make_plan, moved_tags, plan_hash,
+};
 pub use records::kept_artefacts;
 pub use service::{Ended, ServiceConfig, Settings, VarietyConfig, run};
 pub use source::{Source, SourceDay, synthetic};

@@ -301,8 +301,8 @@ fn capacity(room: &Room, plugins: &[Arc<Plugin>], warmup_rows: u64) -> Vec<Capac
     needs
 }
 
-/// Memory that the machine can give, MiB.
-fn free_memory_mib() -> Option<u64> {
+/// Memory that the machine can give, MiB; none where the system does not say.
+pub fn free_memory_mib() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)

@@ -1,11 +1,14 @@
 //! Whole runs over stored days.
 
 use crate::world::{Dice, MODELS, Native, OneDay, instrument, plain_world, rolling_world, spec};
-use ghtrader_backtest::{BacktestError, DayData, Identity, OldDay, RunResult, RunSpec};
+use ghtrader_backtest::{
+    BacktestError, ColumnsOrigin, DayData, Identity, OldDay, RunResult, RunSpec, ScoredRows, days_digest,
+};
 use ghtrader_core::{Digest, ErrorClass, Problem, TickTable};
 use ghtrader_plugin::{AccountView, Answer, CallSite, PluginFault, StrategyDescription, StrategyInstance};
 use ghtrader_runtime::{DayColumns, RuntimeError};
 use ghtrader_store::{Counting, Dataset, DayMeta, EmbeddedStore, Store, TickDay};
+use std::sync::Arc;
 
 fn stored(store: &EmbeddedStore, contract: &str, day: &OneDay, table: &TickTable) -> TickDay {
     let meta =
@@ -35,7 +38,8 @@ pub(crate) fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
                 double_sided: false,
                 digest: ticks.manifest().sha256,
                 ticks,
-                columns: day.columns.clone(),
+                columns: Arc::new(day.columns.clone()),
+                origin: ColumnsOrigin::default(),
                 windows: day.windows.clone(),
                 auction_starts_ns: Vec::new(),
                 tradable_from: 0,
@@ -87,7 +91,8 @@ fn one_pass_equals_single_runs() {
 fn the_result_digest_covers_what_decides() {
     let (_folder, mut days) = data(&rolling_world(3));
     let digest = |spec: &RunSpec, days: &[DayData]| {
-        ghtrader_backtest::result_digest(spec, days, &Identity::default(), &Digest::of(b"tables"))
+        let days: Vec<_> = days.iter().map(DayData::identity).collect();
+        ghtrader_backtest::result_digest(spec, &days_digest(&days), &Identity::default(), &Digest::of(b"tables"))
     };
     let base = digest(&spec(), &days);
     let mut named = spec();
@@ -106,16 +111,19 @@ fn the_result_digest_covers_what_decides() {
         change(&mut spec);
         assert_ne!(digest(&spec, &days), base, "change {i}");
     }
-    days[1].old.as_mut().expect("a roll").last_price_cny += 10.0;
+    days[1].old.as_mut().expect("a roll").ticks = None;
     let rolled = digest(&spec(), &days);
-    assert_ne!(rolled, base, "the old contract decides what a roll costs");
+    assert_ne!(rolled, base, "the old contract's rows decide what a roll costs");
     days[0].auction_starts_ns = vec![days[0].windows[0].start_ns];
     let auctioned = digest(&spec(), &days);
     assert_ne!(auctioned, rolled);
-    let rows = days[0].ticks.view().rows();
-    days[0].columns = DayColumns { names: vec!["score/up@10".to_owned()], values: vec![vec![f64::NAN; rows]] };
+    days[0].origin.features.push(Digest::of(b"warm-up rows of the day before"));
+    let featured = digest(&spec(), &days);
+    assert_ne!(featured, auctioned);
+    days[0].origin.scores.push(ScoredRows { model: Digest::of(b"model"), horizon_rows: 10, rows: 0..100 });
     let scored = digest(&spec(), &days);
-    days[0].columns.values[0][3] = 0.5;
+    assert_ne!(scored, featured);
+    days[0].origin.scores[0].rows.end = 99;
     assert_ne!(digest(&spec(), &days), scored, "which rows a model scored decides");
 }
 

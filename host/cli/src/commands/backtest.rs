@@ -1,13 +1,13 @@
 //! `ghtrader backtest`: a run into a folder, and a stored run proved again.
 
 use crate::args::Backtest;
-use crate::commands::plugin;
+use crate::commands::{check, plugin};
 use crate::context::{Context, io_problem, publish};
-use crate::lineup::{base_of, execute, prepare};
 use crate::output::{emit, grouped, table};
 use crate::page;
-use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
-use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv, result_tables};
+use ghtrader_batch::{execute, is_path, prepare};
+use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,16 +35,22 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
             emit(context.json, &report, figures)?;
         }
         Backtest::Verify { dir } => return verify(context, &dir),
+        Backtest::Check { run, seed, native } => return check::run(context, &run, seed, &native),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_text(path: &Path) -> Result<String, Problem> {
+/// The folder of the file that names relative paths.
+pub(crate) fn base_of(file: &Path) -> PathBuf {
+    file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
     std::fs::read_to_string(path)
         .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
 }
 
-fn read_report(dir: &Path) -> Result<Value, Problem> {
+pub(crate) fn read_report(dir: &Path) -> Result<Value, Problem> {
     let path = dir.join("report.json");
     serde_json::from_str(&read_text(&path)?).map_err(|e| {
         Problem::new(
@@ -68,8 +74,8 @@ fn run_spec(
     let out = &result_folder(out)?;
     let host = plugin::host(context)?;
     let store = context.store()?;
-    let prepared = prepare(context, &store, &host, spec, base, None)?;
-    let (result, report) = execute(context, spec, &prepared)?;
+    let prepared = context.with_project(&store, &host, |project| prepare(project, spec, base, None))?;
+    let (result, report) = execute(spec, &prepared, context.block_rows())?;
     if out.join("report.json").exists() && !replace {
         let stored = read_report(out)?;
         if stored["result_digest"] != report["result_digest"] {
@@ -85,12 +91,16 @@ fn run_spec(
             ));
         }
     }
-    // Paths in the stored specification are resolved, so that the result can be run again from anywhere.
+    // Paths in the stored specification are resolved, and references are digests, so that the result can be run again
+    // from anywhere and at any time.
     let mut resolved = spec.clone();
     let full =
         |path: &str| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path)).display().to_string();
-    resolved.lineup.strategy.plugin = full(&spec.lineup.strategy.plugin);
-    resolved.lineup.features.iter_mut().for_each(|f| f.plugin = full(&f.plugin));
+    let named = resolved.lineup.features.iter_mut().chain([&mut resolved.lineup.strategy]);
+    for (plugin, (digest, _)) in named.zip(&prepared.identity.components) {
+        let path = is_path(base, &plugin.plugin);
+        plugin.plugin = if path { full(&plugin.plugin) } else { format!("sha256:{digest}") };
+    }
     if let Some(model) = &mut resolved.lineup.model {
         model.artifact = full(&model.artifact);
     }
@@ -147,12 +157,8 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
         Problem::new("not_toml", ErrorClass::Internal, format!("a specification is no TOML: {e}"), "report this")
     })?;
     publish(&temporary.join("run.toml"), spec.as_bytes())?;
-    publish(&temporary.join("equity_daily.csv"), equity_daily_csv(result).as_bytes())?;
-    for (name, record, _) in &result.models {
-        publish(
-            &temporary.join(format!("fills_{}.csv", name.as_str())),
-            fills_csv(record, &result.contracts).as_bytes(),
-        )?;
+    for (name, bytes) in result_files(result)? {
+        publish(&temporary.join(name), &bytes)?;
     }
     publish(&temporary.join("report.html"), html.as_bytes())?;
     publish(&temporary.join("report.json"), format!("{report:#}\n").as_bytes())?;
@@ -165,17 +171,49 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
     std::fs::rename(&temporary, out).map_err(|e| failed(&e))
 }
 
-/// Runs a stored result again: every digest has to be what it was.
+/// The tables of a result by file name: for data frames, and as text.
+fn result_files(result: &RunResult) -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    let mut files = vec![("equity_daily.csv".to_owned(), equity_daily_csv(result).into_bytes())];
+    for (name, record, _) in &result.models {
+        files.push((format!("fills_{}.csv", name.as_str()), fills_csv(record, &result.contracts).into_bytes()));
+    }
+    files.extend(result_tables(result)?.map(|(name, bytes)| (name.to_owned(), bytes)));
+    Ok(files)
+}
+
+/// Says where a stored file is not what it has to be.
+fn file_difference(dir: &Path, name: &str, now: &[u8]) -> Option<String> {
+    let stored = match std::fs::read(dir.join(name)) {
+        Ok(stored) if stored == now => return None,
+        Ok(stored) => stored,
+        Err(e) => return Some(format!("{name}: cannot be read: {e}")),
+    };
+    let (Ok(stored_text), Ok(now_text)) = (std::str::from_utf8(&stored), std::str::from_utf8(now)) else {
+        return Some(format!("{name}: stored {}, now {}", Digest::of(&stored), Digest::of(now)));
+    };
+    let (mut old, mut new) = (stored_text.lines(), now_text.lines());
+    let line = (1..).find_map(|line| match (old.next(), new.next()) {
+        (None, None) => Some((line, String::new(), String::new())),
+        (a, b) if a == b => None,
+        (a, b) => Some((line, a.unwrap_or("nothing").to_owned(), b.unwrap_or("nothing").to_owned())),
+    });
+    line.map(|(line, old, new)| format!("{name} line {line}: stored {old}, now {new}"))
+}
+
+/// Runs a stored result again: every digest and every table has to be what it was.
 fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
     let stored = read_report(dir)?;
     let file = dir.join("run.toml");
     let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
     let host = plugin::host(context)?;
     let store = context.store()?;
-    let prepared = prepare(context, &store, &host, &spec, Path::new(""), None)?;
-    let (_, report) = execute(context, &spec, &prepared)?;
+    let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, Path::new(""), None))?;
+    let (result, report) = execute(&spec, &prepared, context.block_rows())?;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
+    for (name, bytes) in result_files(&result)? {
+        differences.extend(file_difference(dir, &name, &bytes));
+    }
     let body = json!({ "equal": differences.is_empty(), "differences": differences,
                        "result_digest": report["result_digest"], "output_digest": report["output_digest"] });
     emit(context.json, &body, |_| {
@@ -211,25 +249,42 @@ fn short(value: &Value) -> String {
     if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
 }
 
-/// One line a fill model.
+/// Figures that a terminal has room for: key of the report, name, decimals.
+const FIGURES: [(&str, &str, usize); 14] = [
+    ("orders", "orders", 0),
+    ("fills", "fills", 0),
+    ("lots", "lots", 0),
+    ("pnl_cny", "pnl CNY", 0),
+    ("gross_pnl_cny", "before fees CNY", 0),
+    ("fees_cny", "fees CNY", 0),
+    ("sharpe", "sharpe", 2),
+    ("max_drawdown_cny", "max drawdown CNY", 0),
+    ("round_trips", "round trips", 0),
+    ("hit_rate", "hit rate", 3),
+    ("profit_factor", "profit factor", 2),
+    ("maker_share", "maker share", 3),
+    ("fill_ratio", "fill ratio", 3),
+    ("slippage_ticks", "slippage ticks", 3),
+];
+
+/// The bracket beside every number: a line a figure, a column a fill model, from low to high.
 pub(crate) fn figures(report: &Value) -> String {
-    let number = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| grouped(x.round() as i64));
-    let fraction = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
-    let models = report["fill_models"].as_object().cloned().unwrap_or_default();
-    let rows: Vec<Vec<String>> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+    let models: Vec<(&str, &Value)> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+        .into_iter()
+        .filter_map(|name| Some((name, report["fill_models"].get(name)?)))
+        .collect();
+    let cell = |value: &Value, decimals: usize| match (value.as_f64(), decimals) {
+        (None, _) => "–".to_owned(),
+        (Some(x), 0) => grouped(x.round() as i64),
+        (Some(x), _) => format!("{x:.decimals$}"),
+    };
+    let rows: Vec<Vec<String>> = FIGURES
         .iter()
-        .filter_map(|name| models.get(*name).map(|m| (name, m)))
-        .map(|(name, m)| {
-            vec![
-                (*name).to_owned(),
-                number(&m["orders"]),
-                number(&m["fills"]),
-                number(&m["pnl_cny"]),
-                number(&m["fees_cny"]),
-                fraction(&m["sharpe"]),
-                number(&m["max_drawdown_cny"]),
-            ]
+        .map(|(key, name, decimals)| {
+            let cells = models.iter().map(|(_, figures)| cell(&figures[*key], *decimals));
+            std::iter::once((*name).to_owned()).chain(cells).collect()
         })
         .collect();
-    table(&["fill model", "orders", "fills", "pnl CNY", "fees CNY", "sharpe", "max drawdown CNY"], &rows)
+    let head: Vec<&str> = std::iter::once("").chain(models.iter().map(|(name, _)| *name)).collect();
+    table(&head, &rows)
 }

@@ -4,12 +4,12 @@ use crate::args::Columns;
 use crate::commands::{main_contract, plugin};
 use crate::context::Context;
 use crate::output::{emit, grouped};
-use ghtrader_core::{ContractTable, ErrorClass, Problem, TradingDay};
-use ghtrader_pipeline::{ColumnsOptions, ColumnsReport, build_columns};
+pub(crate) use ghtrader_batch::missing_columns;
+use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_pipeline::{ColumnsOptions, ColumnsReport};
 use ghtrader_plugin::{Finding, Params, Plugin, Role};
 use ghtrader_store::{Schedule, Store};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) fn run(context: &Context, role: Role, command: Columns) -> Result<ExitCode, Problem> {
     let Columns::Build { var, plugin: artefact, params, full } = command;
@@ -50,24 +50,6 @@ pub(crate) fn run(context: &Context, role: Role, command: Columns) -> Result<Exi
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Plugin.exit_code()) })
 }
 
-/// Why a report has no columns of a day: the plugin failed on it, or the rows have changed since.
-pub(crate) fn missing_columns(report: &ColumnsReport, day: TradingDay) -> Problem {
-    match report.failed.iter().find(|f| f.trading_day == day) {
-        Some(fault) => Problem::new(
-            fault.code,
-            ErrorClass::Plugin,
-            format!("{day}: {}", fault.message),
-            "mend the plugin; `ghtrader feature build` names every day it fails on",
-        ),
-        None => Problem::new(
-            "dataset_misaligned",
-            ErrorClass::Negative,
-            format!("{} has no columns for the rows of {day}", report.plugin),
-            "build features and labels again with --full",
-        ),
-    }
-}
-
 /// Builds the columns of a plugin over every day of a schedule.
 pub(crate) fn build(
     context: &Context,
@@ -77,17 +59,8 @@ pub(crate) fn build(
     params: &Params,
     full: bool,
 ) -> Result<ColumnsReport, Problem> {
-    let options = ColumnsOptions {
-        workers: context.settings.integer("build.workers") as usize,
-        block_rows: context.settings.integer("build.block_rows") as usize,
-        full,
-    };
-    let (done, total) = (AtomicU64::new(0), schedule.rows().len() as u64);
-    let table = ContractTable::builtin();
-    let report = build_columns(store, schedule, plugin, params, &context.calendar, table, options, &|| {
-        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        context.progress.show(plugin.identity(), "", done, total, "days");
-    });
-    context.progress.finish();
-    Ok(report?)
+    let host = plugin::host(context)?;
+    context.with_project(store, &host, |project| {
+        project.build_columns(schedule, plugin, params, ColumnsOptions { full, ..project.columns })
+    })
 }

@@ -5,11 +5,11 @@ mod session;
 use crate::args::Demo;
 use crate::commands::{data, main_contract, plugin, train};
 use crate::context::{Context, publish};
-use crate::lineup::{Prepared, Scoring, execute, prepare};
 use crate::output::{SCHEMA_VERSION, document, emit, grouped, table};
 use crate::page::{self, Page, Ran};
 use ghtrader_backtest::report_data::BestReachable;
 use ghtrader_backtest::{PluginSpec, RunResult, RunSpec};
+use ghtrader_batch::{Prepared, Scoring, execute, prepare};
 use ghtrader_core::{
     Column, ContractId, ContractTable, Digest, DigestBuilder, ErrorClass, Problem, TradingDay, Variety,
 };
@@ -96,8 +96,8 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     for name in STRATEGIES {
         let spec = run_spec(name, &source.variety, &context);
         let scoring = (name == "score-threshold").then(scoring);
-        let prepared = prepare(&context, &store, &host, &spec, &plugins, scoring)?;
-        let (result, report) = execute(&context, &spec, &prepared)?;
+        let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, &plugins, scoring))?;
+        let (result, report) = execute(&spec, &prepared, context.block_rows())?;
         clock.done(name, &format!("{} rows under {} fill models", grouped(result.rows as i64), result.models.len()));
         runs.push((name, spec, prepared, result, report));
     }

@@ -3,6 +3,7 @@
 use crate::args::{Main, ScheduleSource as Source};
 use crate::context::{Context, io_problem};
 use crate::output::{document, emit, grouped, report_problem, table};
+pub(crate) use ghtrader_batch::stored_schedule;
 use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
 use ghtrader_pipeline::{
     MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5,
@@ -89,17 +90,6 @@ pub(crate) fn schedule(
     source: &ScheduleSource,
 ) -> Result<ScheduleReport, Problem> {
     Ok(build_main_schedule(store, var, source, &context.calendar, ContractTable::builtin())?)
-}
-
-pub(crate) fn stored_schedule(store: &dyn Store, var: &Variety) -> Result<Schedule, Problem> {
-    store.load_schedule(var)?.ok_or_else(|| {
-        Problem::new(
-            "schedule_missing",
-            ErrorClass::User,
-            format!("there is no main schedule of {var}"),
-            format!("ghtrader main schedule --var {}", var.product()),
-        )
-    })
 }
 
 pub(crate) fn build(

@@ -3,6 +3,8 @@
 mod audit;
 mod author;
 mod backtest;
+mod batch;
+mod check;
 pub(crate) mod columns;
 mod config;
 mod data;
@@ -53,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Label(command) => columns::run(&context, ghtrader_plugin::Role::Label, command),
         Command::Train(command) => train::run(&context, command),
         Command::Backtest(command) => backtest::run(&context, command),
+        Command::Batch(command) => batch::run(&context, command),
         Command::Paper(command) => paper::run_command(&context, command),
         Command::Demo(command) => demo::run(&context, command),
         Command::Serve(flags) => serve::run(&context, &flags),

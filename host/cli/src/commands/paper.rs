@@ -2,9 +2,9 @@
 
 use crate::args::{Paper as Command, PaperRun, PaperSource};
 use crate::context::{Context, io_problem};
-use crate::lineup::base_days;
 use crate::output::{emit, grouped, table};
 use ghtrader_backtest::{FillModelName, RunSpec};
+use ghtrader_batch::base_days;
 use ghtrader_core::{ErrorClass, Problem, Variety};
 use ghtrader_market::synth::SynthSpec;
 use ghtrader_plugin::{Registry, Role};
@@ -153,7 +153,8 @@ fn source(context: &Context, flags: &PaperRun, variety: &Variety) -> Result<Sour
         PaperSource::Replay => {
             let store = context.store()?;
             let schedule = super::main_contract::stored_schedule(&store, variety)?;
-            let days = base_days(context, &store, &schedule, flags.day.or(flags.from), flags.day.or(flags.to))?;
+            let days =
+                base_days(&store, &context.calendar, &schedule, flags.day.or(flags.from), flags.day.or(flags.to))?;
             Ok(Box::new(days.into_iter().map(SourceDay::recorded)))
         }
     }

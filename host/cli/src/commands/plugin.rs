@@ -6,6 +6,7 @@ use super::{author, registry};
 use crate::args::{Plugin as Command, Target};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped};
+pub(crate) use ghtrader_batch::load_plugin as load;
 use ghtrader_core::{
     Border, Calendar, ContractId, ContractTable, Digest, ErrorClass, Problem, SymbolError, TradingDay, Variety,
     day_borders,
@@ -21,7 +22,6 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Problem> {
@@ -89,14 +89,6 @@ pub(crate) fn host_config(context: &Context) -> HostConfig {
         compile_cache_mib: whole("plugin.compile_cache_mib") as u64,
         ..HostConfig::default()
     }
-}
-
-/// Loads an artefact; all findings make one problem.
-pub(crate) fn load(host: &PluginHost, path: &Path) -> Result<Arc<Plugin>, Problem> {
-    host.load(&read(path)?).map_err(|findings| {
-        let problem = Finding::into_problem(&findings);
-        Problem { what: format!("{}: {}", path.display(), problem.what), ..problem }
-    })
 }
 
 fn pack(context: &Context, module: &Path, manifest: &Path, out: &Path) -> Result<(), Problem> {

@@ -3,8 +3,8 @@
 use crate::args::Train;
 use crate::commands::{columns, main_contract, plugin};
 use crate::context::{Context, publish};
-use crate::lineup::{FoldModel, Scoring};
 use crate::output::{document, emit, table};
+use ghtrader_batch::{FoldModel, Scoring};
 use ghtrader_core::{DigestBuilder, ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_model::{LabelRecord, LinearModel};
 use ghtrader_pipeline::ColumnsReport;

@@ -136,7 +136,7 @@ pub fn compute_metrics(record: &Record, context: &MetricContext<'_>) -> ModelMet
     let turnover_cny: f64 = record.fills.iter().map(turnover).sum();
     let mut rejects: BTreeMap<&'static str, u64> = BTreeMap::new();
     for order in record.orders.iter().filter(|o| o.end == OrderEnd::Rejected) {
-        *rejects.entry(order.reason).or_default() += 1;
+        *rejects.entry(order.reason_name()).or_default() += 1;
     }
     for (reason, count) in &record.refused {
         *rejects.entry(reason).or_default() += count;

@@ -2,13 +2,12 @@
 //! one lineup over the same rows have to give the same bits; where they part, the first row says why.
 
 use crate::account::Ledger;
-use crate::engine::{Day, Engine, EngineSettings};
+use crate::engine::{Day, Engine, EngineSettings, Seat, run_day_cut};
 use crate::record::{FillRecord, OrderRecord, Record};
-use crate::run::DayData;
+use crate::run::{DayData, ReadyDay};
 use crate::spec::{FillModelName, RunSpec};
 use crate::{BacktestError, MakeStrategy};
 use ghtrader_core::{TradingDay, Variety};
-use ghtrader_exchange::PreparedDay;
 use ghtrader_runtime::StrategyRunner;
 use ghtrader_stats::Rng;
 use rayon::prelude::*;
@@ -74,23 +73,27 @@ pub type Records = Vec<(FillModelName, Record)>;
 pub fn replay_cut(
     spec: &RunSpec,
     variety: &Variety,
-    (days, prepared): (&[DayData], &[Arc<PreparedDay>]),
+    (days, prepared): (&[DayData], &[Arc<ReadyDay>]),
     make_strategy: MakeStrategy<'_>,
     cut: Cut,
 ) -> Result<Records, BacktestError> {
     let made = days.first().map(|day| day.columns.names.as_slice()).unwrap_or_default();
     let one = |name: &FillModelName| -> Result<(FillModelName, Record), BacktestError> {
-        let mut runner = StrategyRunner::new(make_strategy()?, made)?;
-        let mut engine = Engine::new(EngineSettings::of(spec, *name, 1), Ledger::new(spec, variety)?);
+        let runner = StrategyRunner::new(make_strategy()?, made)?;
+        let engine = Engine::new(EngineSettings::of(spec, *name, 1), Ledger::new(spec, variety)?);
+        let mut seats = [Seat { engine, runner }];
         for (data, prepared) in days.iter().zip(prepared) {
             let day = data.as_day(prepared);
             if cut == Cut::Live {
-                live_day(&mut engine, &day, &mut runner)?;
+                let [Seat { engine, runner }] = &mut seats;
+                live_day(engine, &day, runner)?;
             } else {
                 let (trading_day, rows) = (day.trading_day, day.view.rows());
-                engine.run_day_cut(&day, &mut runner, |start| cut.block_end(trading_day, start, rows))?;
+                let cut = |start| cut.block_end(trading_day, start, rows);
+                run_day_cut(&day, &mut seats, cut).map_err(|(_, fault)| fault)?;
             }
         }
+        let [Seat { engine, .. }] = seats;
         Ok((*name, engine.finish()))
     };
     spec.fills.models.par_iter().map(one).collect()
@@ -107,7 +110,7 @@ fn live_day(engine: &mut Engine, day: &Day<'_>, runner: &mut StrategyRunner) -> 
         engine.arrive(&mut run, row);
         runner.layout().pack(&day.view, day.columns, row..row + 1, &mut words);
         let view = engine.account_view();
-        let answered = runner.load(&words).and_then(|()| runner.run(0, 1, &view, engine.events(), &mut actions));
+        let answered = runner.run(Some(&words), 0..1, &view, engine.events(), &mut actions);
         answered.map_err(|e| BacktestError::at(e, day.view.ts_ns[row], row))?;
         engine.decided(&mut run, row, &actions)?;
         if engine.record().bust {

@@ -2,7 +2,7 @@
 
 use ghtrader_core::{Digest, DigestBuilder, TradingDay};
 use ghtrader_exchange::BookFill;
-use ghtrader_kernels::wire::{Offset, Side, Tif};
+use ghtrader_kernels::wire::{Offset, RejectReason, Side, Tif};
 use serde::Serialize;
 
 /// How an order ended.
@@ -29,7 +29,7 @@ pub struct OrderRecord {
     /// Generation of the lineup that asked for it; 0 = a backtest's only one, or the host itself.
     pub generation: u64,
     /// Row of the day that it was decided on.
-    pub decided_row: usize,
+    pub decided_row: u32,
     /// Trading day of the decision.
     pub trading_day: TradingDay,
     /// Exchange time of the row decided on, ns.
@@ -56,8 +56,15 @@ pub struct OrderRecord {
     pub filled_lots: u32,
     /// How it ended.
     pub end: OrderEnd,
+    /// Why it was refused.
+    pub reason: Option<RejectReason>,
+}
+
+impl OrderRecord {
     /// Name of the reason of a refusal; empty otherwise.
-    pub reason: &'static str,
+    pub fn reason_name(&self) -> &'static str {
+        self.reason.map_or("", RejectReason::name)
+    }
 }
 
 /// One fill.
@@ -83,7 +90,9 @@ pub struct FillRecord {
     pub maker: bool,
     /// Net position behind it, lots.
     pub position_lots: i64,
-    /// Signed move of the mid price 1, 10, 50 and 200 rows later, in price ticks; NaN behind the day's end.
+    /// Row of its day; none for a fill in a contract whose later prices are not at hand.
+    pub row: Option<u32>,
+    /// Signed move of the mid price 1, 10, 50 and 200 rows later, in price ticks; NaN behind the day's end, and until it.
     pub markout_ticks: [f64; 4],
     /// Fill price against the mid at the decision, in ticks, above 0 = worse; NaN if unknown.
     pub slippage_ticks: f64,
@@ -205,7 +214,7 @@ impl Record {
             b.int(o.id.cast_signed()).int(i64::from(o.contract)).int(o.decided_ts_ns).int(o.arrival_ts_ns);
             b.int(o.side as i64).int(o.offset as i64).int(o.tif as i64).int(i64::from(o.post_only));
             b.int(i64::from(o.lots)).float(o.limit_cny).int(i64::from(o.accepted)).int(i64::from(o.filled_lots));
-            b.int(o.end as i64).text(o.reason);
+            b.int(o.end as i64).text(o.reason_name());
         }
         b.int(self.fills.len() as i64);
         for f in &self.fills {

@@ -3,7 +3,7 @@
 use crate::record::Record;
 use crate::run::{DayData, RunResult};
 use crate::spec::RunSpec;
-use ghtrader_core::{Problem, TradingDay};
+use ghtrader_core::{Column, Problem, TradingDay};
 use ghtrader_exchange::{SplitClass, SplitReport};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -95,6 +95,7 @@ pub fn report_json(
             "manifest_digests": days.iter().map(|d| d.digest.to_string()).collect::<Vec<_>>(),
             "days": days.iter().map(|d| d.trading_day).collect::<Vec<_>>(),
             "contracts": result.contracts,
+            "volume_lots": days.iter().map(volume_lots).collect::<Vec<_>>(),
             "rows": result.rows,
             "warnings": warnings,
             "volume_split": result.splits.iter().map(|(day, split)| volume_split_json(day, split)).collect::<Vec<_>>(),
@@ -104,6 +105,13 @@ pub fn report_json(
         "fill_models": models,
         "notes": notes,
     }))
+}
+
+/// Lots that the market traded on a day, each trade once; null where no row says it.
+fn volume_lots(day: &DayData) -> Option<f64> {
+    let view = day.ticks.view();
+    let last = view.float(Column::Volume).iter().rev().copied().find(|v| !v.is_nan())?;
+    Some(if day.double_sided { last / 2.0 } else { last })
 }
 
 /// [low, central, high] of every figure of the three named models; null where one of them did not run.

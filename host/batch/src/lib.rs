@@ -28,6 +28,6 @@ pub use manifest::{Head, Job, LineupRecord, Manifest, PartRecord, Period, Shard}
 pub use plan::{Plan, plan};
 pub use project::{Component, Project, Show, is_path, load_plugin, stored_schedule};
 pub use results::{Kind, Results, State};
-pub use run::{JobEvent, RunOptions, RunReport, check_engine, run_jobs};
+pub use run::{JobEvent, RunOptions, RunReport, build_batch_features, check_engine, run_jobs};
 pub use spec::{BatchSpec, Split};
 pub use supervise::{Death, Ending, STRIKES, Said, Supervision, supervise};

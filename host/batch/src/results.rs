@@ -190,9 +190,7 @@ impl Results {
                 let path = self.folder(kind).join(&name);
                 let writer = name.rsplit_once('-').and_then(|(rest, pid)| Some((rest, pid.parse::<u32>().ok()?)));
                 let ours = writer.filter(|(rest, _)| rest.ends_with(&format!("-{}", self.host)));
-                let gone = ours.is_some_and(|(_, pid)| {
-                    Path::new("/proc/self").exists() && !Path::new("/proc").join(pid.to_string()).exists()
-                });
+                let gone = ours.is_some_and(|(_, pid)| has_ended(pid));
                 let age = path.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
                 if gone || age.is_some_and(|age| age > TEMPORARY_AGE) {
                     // Another sweep may have been quicker.
@@ -201,6 +199,18 @@ impl Results {
             }
         }
         Ok(())
+    }
+}
+
+/// A process of this machine that writes no more; where the system does not say, none counts as ended.
+fn has_ended(pid: u32) -> bool {
+    if !Path::new("/proc/self/status").exists() {
+        return false;
+    }
+    match std::fs::read_to_string(format!("/proc/{pid}/status")) {
+        // Killed, and not yet taken note of by its parent.
+        Ok(status) => status.lines().any(|l| l.starts_with("State:") && (l.contains('Z') || l.contains('X'))),
+        Err(e) => e.kind() == ErrorKind::NotFound,
     }
 }
 

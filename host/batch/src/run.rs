@@ -8,10 +8,9 @@ use crate::plan::at_point;
 use crate::project::{Component, Project};
 use crate::residence::{Budget, Residence};
 use crate::results::{Kind, Results, State, failure, is_transient};
-use ghtrader_backtest::{BacktestError, DayData, prepare_days, report_json};
+use ghtrader_backtest::{BacktestError, DayData, ReadyDay, prepare_days, report_json};
 use ghtrader_core::{Digest, ErrorClass, Problem, TradingDay};
 use ghtrader_durable::io_problem;
-use ghtrader_exchange::PreparedDay;
 use ghtrader_pipeline::{ColumnsOptions, ColumnsReport};
 use ghtrader_plugin::Plugin;
 use ghtrader_store::Schedule;
@@ -28,6 +27,9 @@ const ROW_BYTES: u64 = 360;
 const JOB_BYTES: u64 = 24 << 20;
 /// Wait before a job that failed for want of something is tried again; grows with each try.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often a store that another process writes into is asked again: ten minutes.
+const BUSY_TRIES: u32 = 3_000;
 
 /// How jobs are run.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +114,7 @@ struct Task {
 /// Days of a period in memory.
 pub(crate) struct Loaded {
     days: Vec<DayData>,
-    exchange: Vec<Arc<PreparedDay>>,
+    exchange: Vec<Arc<ReadyDay>>,
     warnings: Vec<String>,
     /// The same days with a lineup's columns, by what these follow from.
     made: Mutex<BTreeMap<Digest, Made>>,
@@ -160,6 +162,66 @@ pub fn run_jobs(
     Ok(report)
 }
 
+/// Builds the columns of every feature that the batch reads, so that its jobs can run where the store may only be read.
+///
+/// Gives the days computed now and those that were there.
+///
+/// # Errors
+/// As [`run_jobs`], and what stands in the way of a build.
+pub fn build_batch_features(project: &Project<'_>, manifest: &Manifest) -> Result<(usize, usize), Problem> {
+    check_engine(manifest)?;
+    let all: Vec<usize> = (0..manifest.ids().len()).collect();
+    let planned = Tasks::read(project, manifest, &all)?;
+    let mut report = RunReport::default();
+    build_features(project, &planned.tasks, &planned.periods, &planned.schedules, &mut report)?;
+    Ok((report.feature_days_built, report.feature_days_reused))
+}
+
+/// Jobs of a manifest with their lineups and days, each id held against the data that are here.
+struct Tasks {
+    tasks: Vec<Task>,
+    periods: BTreeMap<usize, Days>,
+    schedules: BTreeMap<String, Schedule>,
+}
+
+impl Tasks {
+    fn read(project: &Project<'_>, manifest: &Manifest, places: &[usize]) -> Result<Self, Problem> {
+        let head = &manifest.head;
+        let mut plugins: BTreeMap<Digest, Arc<Plugin>> = BTreeMap::new();
+        let mut lineups: BTreeMap<usize, Lineup> = BTreeMap::new();
+        let mut periods: BTreeMap<usize, Days> = BTreeMap::new();
+        let mut identifier = Identifier::new(project);
+        let mut tasks = Vec::with_capacity(places.len());
+        for place in places {
+            let job = manifest.job(*place)?;
+            if !lineups.contains_key(&job.lineup) {
+                let loaded = load_lineup(project, manifest, &head.lineups[job.lineup], &mut plugins)?;
+                lineups.insert(job.lineup, loaded);
+            }
+            if !periods.contains_key(&job.period) {
+                periods.insert(job.period, planned(&mut identifier, &head.periods[job.period])?);
+            }
+            let (lineup, days) = (&lineups[&job.lineup], &periods[&job.period]);
+            let lineup = at_point(lineup, &job.params)?;
+            let id = identifier.id(&lineup, (job.period, days), (job.run, &head.runs[job.run]))?;
+            if id != job.id {
+                let what = format!(
+                    "job {} is {id} here: its features' warm-up rows, the calendar or the tables of fees and margins are \
+                     not those of the plan",
+                    job.id
+                );
+                return Err(differs("job_mismatch", what));
+            }
+            tasks.push(Task { columns: columns_of(&lineup), job, lineup });
+        }
+        let mut schedules = BTreeMap::new();
+        for days in periods.values() {
+            schedules.insert(days.period.variety.clone(), identifier.schedule(&days.variety)?.clone());
+        }
+        Ok(Self { tasks, periods, schedules })
+    }
+}
+
 struct Worker<'a> {
     project: &'a Project<'a>,
     results: &'a Results,
@@ -192,37 +254,7 @@ impl<'a> Worker<'a> {
         report: &mut RunReport,
     ) -> Result<Self, Problem> {
         let head = &manifest.head;
-        let mut plugins: BTreeMap<Digest, Arc<Plugin>> = BTreeMap::new();
-        let mut lineups: BTreeMap<usize, Lineup> = BTreeMap::new();
-        let mut periods: BTreeMap<usize, Days> = BTreeMap::new();
-        let mut identifier = Identifier::new(project);
-        let mut tasks = Vec::with_capacity(todo.len());
-        for place in todo {
-            let job = manifest.job(*place)?;
-            if !lineups.contains_key(&job.lineup) {
-                let loaded = load_lineup(project, manifest, &head.lineups[job.lineup], &mut plugins)?;
-                lineups.insert(job.lineup, loaded);
-            }
-            if !periods.contains_key(&job.period) {
-                periods.insert(job.period, planned(&mut identifier, &head.periods[job.period])?);
-            }
-            let (lineup, days) = (&lineups[&job.lineup], &periods[&job.period]);
-            let lineup = at_point(lineup, &job.params)?;
-            let id = identifier.id(&lineup, (job.period, days), (job.run, &head.runs[job.run]))?;
-            if id != job.id {
-                let what = format!(
-                    "job {} is {id} here: its features' warm-up rows, the calendar or the tables of fees and margins are \
-                     not those of the plan",
-                    job.id
-                );
-                return Err(differs("job_mismatch", what));
-            }
-            tasks.push(Task { columns: columns_of(&lineup), job, lineup });
-        }
-        let mut schedules = BTreeMap::new();
-        for days in periods.values() {
-            schedules.insert(days.period.variety.clone(), identifier.schedule(&days.variety)?.clone());
-        }
+        let Tasks { tasks, periods, schedules } = Tasks::read(project, manifest, todo)?;
         let budget = Budget::new(options.memory_mib);
         let sizes: BTreeMap<usize, u64> = periods.iter().map(|(p, d)| (*p, period_bytes(*p, d, &tasks))).collect();
         let largest = sizes.values().copied().max().unwrap_or(0);
@@ -502,9 +534,21 @@ fn build_features(
             match project.build_columns(&schedules[&key.0], &feature.plugin, &feature.params, options) {
                 Ok(columns) => break columns,
                 // Another process builds: what it has built is found afterwards.
-                Err(problem) if is_transient(&problem) && tried < 20 => {
+                Err(problem) if problem.code == "store_busy" && tried < BUSY_TRIES => {
                     tried += 1;
-                    std::thread::sleep(RETRY_PAUSE * tried);
+                    std::thread::sleep(RETRY_PAUSE);
+                }
+                Err(problem) if problem.code == "store_unwritable" => {
+                    return Err(Problem::new(
+                        "features_missing",
+                        ErrorClass::User,
+                        format!(
+                            "{} has to be computed and the store cannot be written: {}",
+                            feature.plugin.identity(),
+                            problem.what
+                        ),
+                        "run `ghtrader batch features --manifest M` where the store may be written, then everywhere else",
+                    ));
                 }
                 Err(problem) => return Err(problem),
             }

@@ -1,5 +1,6 @@
 //! The matching of one contract under one fill model.
 
+mod glide;
 mod interval;
 
 use crate::order::{BookFill, MatchEvent, NewOrder, Offset, RejectReason, Side, Tif};
@@ -202,6 +203,10 @@ impl Matching {
         while row < to {
             if self.is_idle() {
                 return to;
+            }
+            row = self.glide(day, row, to);
+            if row == to {
+                break;
             }
             self.step(day, row, events);
             row += 1;

@@ -17,19 +17,19 @@ pub(crate) const EMPTY: i32 = -i32::MAX;
 const GRID_TOLERANCE_TICKS: f64 = 1e-6;
 
 /// Bits of a row's flags.
-mod flag {
+pub(crate) mod flag {
     /// Continuous and inside a window: takers and arrivals may meet this book.
-    pub(super) const BOOK: u8 = 1;
+    pub(crate) const BOOK: u8 = 1;
     /// The interval that ends here is matched.
-    pub(super) const MATCH: u8 = 2;
+    pub(crate) const MATCH: u8 = 2;
     /// More than 5 s without a row lie before.
-    pub(super) const GAP: u8 = 4;
+    pub(crate) const GAP: u8 = 4;
     /// More than two prices traded: `detail` holds the solutions.
-    pub(super) const SOLUTIONS: u8 = 8;
+    pub(crate) const SOLUTIONS: u8 = 8;
     /// The turnover fits nothing: `detail` holds volume and price range.
-    pub(super) const UNSPLIT: u8 = 16;
+    pub(crate) const UNSPLIT: u8 = 16;
     /// One side is empty: the price is locked at a limit.
-    pub(super) const LOCKED: u8 = 32;
+    pub(crate) const LOCKED: u8 = 32;
 }
 
 /// What [`PreparedDay::prepare`] needs besides the rows.
@@ -456,6 +456,19 @@ impl PreparedDay {
             displayed_after_lots: Some(f64::from(lots[row])),
             traded_lots: f64::from(columns.traded[row]),
         })
+    }
+
+    /// Best price as a key, lots there, and lots that traded at the row before's best, row by row of a side.
+    #[inline]
+    pub(crate) fn best_columns(&self, side: Side) -> [&[i32]; 3] {
+        let columns = &self.sides[side as usize];
+        [&columns.price[0], &columns.lots[0], &columns.traded]
+    }
+
+    /// What is known of each interval, row by row.
+    #[inline]
+    pub(crate) fn flags(&self) -> &[u8] {
+        &self.flags
     }
 
     /// Lots displayed at a key of a side; `None` outside the displayed levels.

@@ -178,56 +178,75 @@ fn judged<'a>(
 impl WalkForward {
     /// The final model as an artefact, with the figures of all folds.
     pub fn artefact(&self, set: &TrainingSet, settings: &Settings, note: &str) -> Artefact {
-        let source = &set.source;
-        let anchor = &self.final_model.model.anchor;
-        let folds = self.folds.iter().map(|r| FoldMetrics {
-            fold: r.fold.split as u32,
-            test_first_day: set.trading_day[r.fold.test.start],
-            test_last_day: set.trading_day[r.fold.test.end - 1],
-            test_rows: r.test.rows as u64,
-            metrics: metrics(&r.test),
-        });
-        Artefact {
-            manifest: ModelManifest {
-                format: 1,
-                family: "logistic".to_owned(),
-                symbol: source.symbol.clone(),
-                horizon_rows: source.horizon_rows,
-                schema_hash: FeatureColumn::schema_hash(&source.features),
-                null_policy: NullPolicy::DropRow,
-                calibration: "none".to_owned(),
-                parent: None,
-                note: note.to_owned(),
-                scaler: ScalerRecord {
-                    kind: ScalerKind::Standard,
-                    clip_sigma: settings.clip_sigma,
-                    anchor: anchor.iter().flatten().next().map(|a| source.features[*a].name.clone()),
-                    price_levels: (0..anchor.len())
-                        .filter(|k| anchor[*k].is_some())
-                        .map(|k| source.features[k].name.clone())
-                        .collect(),
-                },
-                label: source.label.clone(),
-                training: TrainingRecord {
-                    first_day: set.trading_day[self.final_train.start],
-                    last_day: set.trading_day[self.final_train.end - 1],
-                    rows: self.final_model.rows as u64,
-                    set_digest: set.digest(),
-                    dataset_digests: source.dataset_digests.clone(),
-                    schedule_hash: source.schedule_hash.clone(),
-                    // Nothing is drawn: rows are thinned by stride and the fit starts from zero.
-                    seed: 0,
-                    settings: settings.as_texts(),
-                },
-                versions: BTreeMap::from([
-                    ("ghtrader-train".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-                    ("linfa-logistic".to_owned(), "0.8".to_owned()),
-                ]),
-                features: source.features.clone(),
-                folds: folds.collect(),
+        let fitted = (&self.final_model.model, self.final_model.rows, self.final_train.clone());
+        artefact_of(fitted, &self.folds, set, settings, note)
+    }
+
+    /// A fold's model as an artefact: what it has not seen begins behind its training rows. `None` without such a fold.
+    pub fn fold_artefact(&self, place: usize, set: &TrainingSet, settings: &Settings, note: &str) -> Option<Artefact> {
+        let fold = self.folds.get(place)?;
+        let fitted = (&fold.model, fold.fitted_rows, fold.fold.train.clone());
+        Some(artefact_of(fitted, std::slice::from_ref(fold), set, settings, note))
+    }
+}
+
+/// A model with the rows that it was fitted on and the figures of the folds that judge it.
+fn artefact_of(
+    (model, rows, train): (&LinearModel, usize, Range<usize>),
+    folds: &[FoldReport],
+    set: &TrainingSet,
+    settings: &Settings,
+    note: &str,
+) -> Artefact {
+    let source = &set.source;
+    let anchor = &model.anchor;
+    let folds = folds.iter().map(|r| FoldMetrics {
+        fold: r.fold.split as u32,
+        test_first_day: set.trading_day[r.fold.test.start],
+        test_last_day: set.trading_day[r.fold.test.end - 1],
+        test_rows: r.test.rows as u64,
+        metrics: metrics(&r.test),
+    });
+    Artefact {
+        manifest: ModelManifest {
+            format: 1,
+            family: "logistic".to_owned(),
+            symbol: source.symbol.clone(),
+            horizon_rows: source.horizon_rows,
+            schema_hash: FeatureColumn::schema_hash(&source.features),
+            null_policy: NullPolicy::DropRow,
+            calibration: "none".to_owned(),
+            parent: None,
+            note: note.to_owned(),
+            scaler: ScalerRecord {
+                kind: ScalerKind::Standard,
+                clip_sigma: settings.clip_sigma,
+                anchor: anchor.iter().flatten().next().map(|a| source.features[*a].name.clone()),
+                price_levels: (0..anchor.len())
+                    .filter(|k| anchor[*k].is_some())
+                    .map(|k| source.features[k].name.clone())
+                    .collect(),
             },
-            model: self.final_model.model.clone(),
-        }
+            label: source.label.clone(),
+            training: TrainingRecord {
+                first_day: set.trading_day[train.start],
+                last_day: set.trading_day[train.end - 1],
+                rows: rows as u64,
+                set_digest: set.digest(),
+                dataset_digests: source.dataset_digests.clone(),
+                schedule_hash: source.schedule_hash.clone(),
+                // Nothing is drawn: rows are thinned by stride and the fit starts from zero.
+                seed: 0,
+                settings: settings.as_texts(),
+            },
+            versions: BTreeMap::from([
+                ("ghtrader-train".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                ("linfa-logistic".to_owned(), "0.8".to_owned()),
+            ]),
+            features: source.features.clone(),
+            folds: folds.collect(),
+        },
+        model: model.clone(),
     }
 }
 

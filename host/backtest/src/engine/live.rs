@@ -80,7 +80,7 @@ impl Engine {
             peak_cny: self.peak_cny,
             day_equity_cny: self.day_equity_cny,
             next_point_ns: self.next_point_ns,
-            words: Vec::new(),
+            ahead_rows: self.ahead_rows,
         };
         if !orders {
             copy.matching = Matching::new(copy.settings.matching);
@@ -167,7 +167,7 @@ impl Engine {
 
     /// Equity at the mark of a row, CNY.
     pub fn equity_cny(&self, run: &DayRun<'_>, row: usize) -> f64 {
-        run.marks_cny.get(row).map_or(self.day_equity_cny, |mark| self.ledger.equity_cny(*mark))
+        if row < run.marks.cny.len() { self.ledger.equity_cny(run.mark_cny(row)) } else { self.day_equity_cny }
     }
 
     /// The order desk.

@@ -82,7 +82,7 @@ fn the_account_refuses_what_it_cannot_carry() {
         (4, Side::Sell, Offset::CloseToday, 1),
     ];
     let record = run(&world, &poor, MODEL, script(orders));
-    let ends: Vec<_> = record.orders.iter().map(|o| (o.end, o.reason)).collect();
+    let ends: Vec<_> = record.orders.iter().map(|o| (o.end, o.reason_name())).collect();
     assert_eq!(
         ends,
         [

@@ -7,7 +7,7 @@ use ghtrader_backtest::{
 };
 use ghtrader_core::Column;
 use ghtrader_kernels::wire::{Action, Offset, Order, Side, Tif};
-use ghtrader_plugin::{AccountView, PluginFault, StrategyDescription, StrategyInstance};
+use ghtrader_plugin::{PluginFault, Step, StrategyDescription, StrategyInstance};
 
 type Make<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
 
@@ -45,21 +45,13 @@ impl StrategyInstance for Dishonest {
         &self.description
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        self.before += self.rows.len();
-        self.rows = rows.to_vec();
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        _: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
-        for row in start..until {
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        if let Some(rows) = step.rows {
+            self.before += self.rows.len();
+            self.rows = rows.to_vec();
+        }
+        let account = step.account;
+        for row in step.start..step.until {
             let at = row as usize;
             let bid = |row: usize| self.rows.get(row).map(|bits| f64::from_bits(*bits));
             let acts = match self.vice {
@@ -81,7 +73,7 @@ impl StrategyInstance for Dishonest {
                 return Ok(row);
             }
         }
-        Ok(until)
+        Ok(step.until)
     }
 }
 

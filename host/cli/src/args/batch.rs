@@ -18,10 +18,13 @@ pub(crate) enum Batch {
         /// Results folder in which jobs may have been done already
         #[arg(long, value_name = "DIR")]
         results: Option<PathBuf>,
+        /// Folder that paths in the specification are relative to; its own if absent
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
     },
     /// Runs the jobs that have no result yet. Exit 0 all there, 1 some missing or failed, 2 and 4 refused
     #[command(
-        after_help = "Example: ghtrader batch run --manifest runs/thresholds/manifest --out runs/thresholds\n         ghtrader batch run --manifest M --shard 3/100 --out DIR"
+        after_help = "Example: ghtrader batch run --manifest runs/thresholds/manifest --out runs/thresholds\n         ghtrader batch run --manifest M --shard 3/100 --out DIR\n         ghtrader batch run --manifest M --on ray://HOST:PORT --out DIR"
     )]
     Run {
         /// The manifest
@@ -33,10 +36,15 @@ pub(crate) enum Batch {
         /// Ids to run, one a line, without supervision
         #[arg(long, value_name = "FILE")]
         jobs: Option<PathBuf>,
+        /// A Ray cluster that runs the jobs; the setting batch.ray_address without a value
+        #[arg(long, value_name = "ray://HOST:PORT", num_args = 0..=1, default_missing_value = "")]
+        #[arg(conflicts_with_all = ["shard", "jobs"])]
+        on: Option<String>,
         /// Results folder
         #[arg(long)]
         out: PathBuf,
-        /// Jobs at once, at most 1024; 0 = one a core; the setting backtest.threads if absent
+        /// Jobs at once, at most 1024; 0 = one a core; the setting backtest.threads if absent. With --on: of one process,
+        /// which takes as many CPUs of its node; 1 if absent
         #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1024))]
         threads: Option<u16>,
         /// Memory for days and jobs, MiB; the setting backtest.memory_gib if absent
@@ -45,6 +53,13 @@ pub(crate) enum Batch {
         /// Ends when the standard input does
         #[arg(long, hide = true)]
         leash: bool,
+    },
+    /// Computes the features that a batch reads, so that its jobs can run where the store may only be read
+    #[command(after_help = "Example: ghtrader batch features --manifest M")]
+    Features {
+        /// The manifest
+        #[arg(long)]
+        manifest: PathBuf,
     },
     /// How far a batch is. Exit 1 unless every job has a result
     #[command(after_help = "Example: ghtrader batch status --manifest M --out DIR --json")]

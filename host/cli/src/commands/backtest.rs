@@ -1,12 +1,12 @@
 //! `ghtrader backtest`: a run into a folder, and a stored run proved again.
 
 use crate::args::Backtest;
-use crate::commands::{check, plugin};
+use crate::commands::{check, gate, plugin};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use crate::page;
 use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv, result_tables};
-use ghtrader_batch::{execute, is_path, prepare};
+use ghtrader_batch::{Prepared, execute, is_path, prepare};
 use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,9 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
         }
         Backtest::Verify { dir } => return verify(context, &dir),
         Backtest::Check { run, seed, native } => return check::run(context, &run, seed, &native),
+        Backtest::Gate { dir, rules, comparison } => {
+            return gate::run(context, &dir, rules.as_deref(), comparison.as_deref());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -51,8 +54,12 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
 }
 
 pub(crate) fn read_report(dir: &Path) -> Result<Value, Problem> {
-    let path = dir.join("report.json");
-    serde_json::from_str(&read_text(&path)?).map_err(|e| {
+    read_document(&dir.join("report.json"))
+}
+
+/// A stored document of this program.
+pub(crate) fn read_document(path: &Path) -> Result<Value, Problem> {
+    serde_json::from_str(&read_text(path)?).map_err(|e| {
         Problem::new(
             "report_corrupt",
             ErrorClass::User,
@@ -200,8 +207,16 @@ fn file_difference(dir: &Path, name: &str, now: &[u8]) -> Option<String> {
     line.map(|(line, old, new)| format!("{name} line {line}: stored {old}, now {new}"))
 }
 
-/// Runs a stored result again: every digest and every table has to be what it was.
-fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+/// A stored result, run again.
+pub(crate) struct Repeated {
+    pub(crate) stored: Value,
+    pub(crate) report: Value,
+    pub(crate) result: RunResult,
+    pub(crate) prepared: Prepared,
+}
+
+/// Runs a stored result again from the specification beside it.
+pub(crate) fn repeat(context: &Context, dir: &Path) -> Result<Repeated, Problem> {
     let stored = read_report(dir)?;
     let file = dir.join("run.toml");
     let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
@@ -209,6 +224,12 @@ fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
     let store = context.store()?;
     let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, Path::new(""), None))?;
     let (result, report) = execute(&spec, &prepared, context.block_rows())?;
+    Ok(Repeated { stored, report, result, prepared })
+}
+
+/// Runs a stored result again: every digest and every table has to be what it was.
+fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+    let Repeated { stored, report, result, .. } = repeat(context, dir)?;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
     for (name, bytes) in result_files(&result)? {

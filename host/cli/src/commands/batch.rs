@@ -2,12 +2,13 @@
 
 use crate::args::Batch;
 use crate::commands::backtest::{base_of, read_text};
+use crate::commands::cluster::{self, OnCluster};
 use crate::commands::plugin;
 use crate::context::Context;
 use crate::output::{SCHEMA_VERSION, emit, grouped, report_problem, table};
 use ghtrader_batch::{
     BatchSpec, Death, Ending, JobEvent, Kind, Manifest, Results, RunOptions, RunReport, Said, Shard, State, Status,
-    Summary, Supervision, check_engine, plan, run_jobs, status, summarise, supervise,
+    Summary, Supervision, build_batch_features, check_engine, plan, run_jobs, status, summarise, supervise,
 };
 use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
@@ -20,8 +21,23 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem> {
     match command {
-        Batch::Plan { spec, out, results } => plan_batch(context, &spec, &out, results.as_deref())?,
-        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash } => {
+        Batch::Plan { spec, out, results, base } => {
+            plan_batch(context, &spec, &base.unwrap_or_else(|| base_of(&spec)), &out, results.as_deref())?;
+        }
+        Batch::Features { manifest } => {
+            let (host, store) = (plugin::host(context)?, context.store()?);
+            let manifest = Manifest::open(&manifest)?;
+            let built = context.with_project(&store, &host, |project| build_batch_features(project, &manifest))?;
+            let body =
+                json!({ "batch": manifest.digest, "feature_days_built": built.0, "feature_days_reused": built.1 });
+            emit(context.json, &body, |_| format!("{} days of features computed, {} were there", built.0, built.1))?;
+        }
+        Batch::Run { manifest, out, threads, memory_mib, on: Some(address), .. } => {
+            let threads = threads.map_or(0, usize::from);
+            let batch = OnCluster { address: &address, manifest: &manifest, out: &out, threads, memory_mib };
+            return Err(cluster::run(context, &batch));
+        }
+        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash, on: None } => {
             if leash {
                 hold_leash()?;
             }
@@ -75,14 +91,14 @@ fn refused(context: &Context, problem: &Problem) -> Result<ExitCode, Problem> {
     }))
 }
 
-fn plan_batch(context: &Context, file: &Path, out: &Path, results: Option<&Path>) -> Result<(), Problem> {
+fn plan_batch(context: &Context, file: &Path, base: &Path, out: &Path, results: Option<&Path>) -> Result<(), Problem> {
     let shown = file.display().to_string();
     let mut spec = BatchSpec::parse(&read_text(file)?, &shown, &context.run_defaults())?;
-    spec.read_traces(&shown, |trace| std::fs::read_to_string(base_of(file).join(trace)))?;
+    spec.read_traces(&shown, |trace| std::fs::read_to_string(base.join(trace)))?;
     let host = plugin::host(context)?;
     let store = context.store()?;
     let max_jobs = context.settings.integer("batch.max_jobs").unsigned_abs();
-    let planned = context.with_project(&store, &host, |project| plan(project, &spec, &base_of(file), max_jobs))?;
+    let planned = context.with_project(&store, &host, |project| plan(project, &spec, base, max_jobs))?;
     let digest = planned.write(out)?;
     let reused = match results {
         Some(dir) => planned.reused(&Results::open(dir)?)?,
@@ -124,13 +140,12 @@ struct Asked {
     memory_mib: Option<u64>,
 }
 
-impl Asked {
-    fn memory_mib(&self, context: &Context) -> u64 {
-        let set = (context.settings.number("backtest.memory_gib") * 1024.0) as u64;
-        // A fifth is left to the system, whose cache of mapped days is what makes a batch quick.
-        let free = || ghtrader_trading::free_memory_mib().map_or(2_048, |mib| mib / 5 * 4);
-        self.memory_mib.unwrap_or(if set > 0 { set } else { free() })
-    }
+/// Memory for days and jobs, MiB: as asked for, else as set, else most of what is free.
+pub(crate) fn memory_mib(context: &Context, asked: Option<u64>) -> u64 {
+    let set = (context.settings.number("backtest.memory_gib") * 1024.0) as u64;
+    // A fifth is left to the system, whose cache of mapped days is what makes a batch quick.
+    let free = || ghtrader_trading::free_memory_mib().map_or(2_048, |mib| mib / 5 * 4);
+    asked.unwrap_or(if set > 0 { set } else { free() })
 }
 
 /// Ends this process when its parent does: the other end of the standard input is the parent's.
@@ -157,9 +172,17 @@ fn totals(report: &RunReport, started: Instant) -> Value {
     let mut body = serde_json::to_value(report).unwrap_or_default();
     if let Value::Object(map) = &mut body {
         map.insert("schema_version".to_owned(), json!(SCHEMA_VERSION));
+        map.insert("peak_memory_mib".to_owned(), json!(peak_memory_mib()));
         map.insert("seconds".to_owned(), json!((started.elapsed().as_secs_f64() * 1e3).round() / 1e3));
     }
     body
+}
+
+/// Most memory that this process has held, MiB; null where the system does not say.
+fn peak_memory_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
 }
 
 fn ended(report: &RunReport) -> ExitCode {
@@ -184,7 +207,7 @@ fn bare(context: &Context, asked: &Asked, file: &Path) -> Result<ExitCode, Probl
     let store = context.store()?;
     let options = RunOptions {
         threads: asked.threads,
-        memory_mib: asked.memory_mib(context),
+        memory_mib: memory_mib(context, asked.memory_mib),
         retries: context.settings.integer("batch.retries") as u32,
         block_rows: context.block_rows(),
     };
@@ -235,7 +258,7 @@ fn supervised(context: &Context, asked: &Asked, shard: Shard) -> Result<ExitCode
     }
     report.reused = there.len();
     let program = context.again()?;
-    let memory_mib = asked.memory_mib(context).to_string();
+    let memory_mib = memory_mib(context, asked.memory_mib).to_string();
     let command = |file: &Path, alone: bool| {
         let mut command = std::process::Command::new(program.get_program());
         command
@@ -247,7 +270,7 @@ fn supervised(context: &Context, asked: &Asked, shard: Shard) -> Result<ExitCode
         command
     };
     let (total, mut settled) = (ids.len() as u64, there.len() as u64);
-    let (mut built, mut reused, mut resident, mut threads) = (0, 0, 0, 0);
+    let (mut built, mut reused, mut resident, mut threads, mut peak_mib) = (0, 0, 0, 0, 0);
     let mut heard = |said: Said| match said {
         Said::Start(id) => say(&format!("start {id}")),
         Said::Done(id) => {
@@ -264,6 +287,7 @@ fn supervised(context: &Context, asked: &Asked, shard: Shard) -> Result<ExitCode
         reused += count("feature_days_reused");
         resident = resident.max(count("resident_periods"));
         threads = threads.max(count("threads"));
+        peak_mib = peak_mib.max(count("peak_memory_mib"));
     };
     let stderr = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
     let job_timeout = Duration::from_secs(context.settings.integer("batch.job_timeout_s").unsigned_abs());
@@ -284,7 +308,10 @@ fn supervised(context: &Context, asked: &Asked, shard: Shard) -> Result<ExitCode
     }
     (report.feature_days_built, report.feature_days_reused) = (built, reused);
     (report.resident_periods, report.threads) = (resident, threads);
-    say(&totals(&report, started).to_string());
+    let mut totals = totals(&report, started);
+    // The worker's, which does the work.
+    totals["peak_memory_mib"] = json!(peak_mib.max(peak_memory_mib().unwrap_or(0) as usize));
+    say(&totals.to_string());
     Ok(ended(&report))
 }
 
@@ -324,6 +351,11 @@ fn status_text(status: &Status) -> String {
     text
 }
 
+/// A value as people write it.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// The best jobs by the pessimistic fill model, for people.
 pub(crate) fn summary_table(summary: &Summary, most: usize) -> String {
     let mut rows: Vec<_> = summary.rows.iter().collect();
@@ -334,11 +366,7 @@ pub(crate) fn summary_table(summary: &Summary, most: usize) -> String {
     let mut head = vec!["lineup", "from", "to"];
     head.extend(axes.iter().map(|a| a.as_str()));
     head.extend(["state", "pnl low", "central", "high"]);
-    let text = |v: Option<&Value>| match v {
-        Some(Value::String(s)) => s.clone(),
-        Some(Value::Null) | None => "–".to_owned(),
-        Some(v) => v.to_string(),
-    };
+    let text = |v: Option<&Value>| v.filter(|v| !v.is_null()).map_or_else(|| "–".to_owned(), plain);
     let money = |v: Option<&Value>| v.and_then(Value::as_f64).map_or("–".to_owned(), |x| grouped(x.round() as i64));
     let cells = |row: &&serde_json::Map<String, Value>| {
         let mut cells: Vec<String> = ["lineup", "from", "to"].iter().map(|k| text(row.get(*k))).collect();

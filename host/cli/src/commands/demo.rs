@@ -1,6 +1,7 @@
 //! `ghtrader demo`: the whole way in one folder, from ticks to a report, with the same bytes each time.
 
 mod session;
+mod versions;
 
 use crate::args::Demo;
 use crate::commands::{data, main_contract, plugin, train};
@@ -102,11 +103,15 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
         runs.push((name, spec, prepared, result, report));
     }
 
+    let place = (&source.variety, plugins.as_path(), command.out.as_path());
+    let versions = versions::run(&context, &store, &host, place, trained.as_ref())?;
+    clock.done("batch", &versions.text());
+
     let walk_forward = match &trained {
         Some(trained) => document(&trained.walk)?,
         None => Value::Null,
     };
-    let (result_digest, output_digest) = digests(&key, &runs, &walk_forward);
+    let (result_digest, output_digest) = digests(&key, &runs, &walk_forward, &versions.summary.digest);
     let strategies: Map<String, Value> = runs.iter().map(|r| (r.0.to_owned(), r.4.clone())).collect();
     let mut main_l5 = document(&main_l5)?;
     without(&mut main_l5, &["built_days", "restamped_days", "unchanged_days", "rows_without_depth", "shallow_days"]);
@@ -120,6 +125,7 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
         "validation": validation,
         "training": walk_forward,
         "strategies": strategies,
+        "batch": versions.document(),
         "notes": notes,
     });
     let html_path = command.out.join("report.html");
@@ -158,12 +164,15 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     let session = session::run(&context, &plugins)?;
     clock.done("paper session", &session.summary());
     let answer = json!({ "session": session, "report_json": json_path, "report_html": html_path, "result_digest": result_digest,
-                         "output_digest": output_digest, "strategies": summary(&report) });
+                         "output_digest": output_digest, "strategies": summary(&report),
+                         "batch": { "folder": versions.folder(), "summary_digest": versions.summary.digest } });
     emit(context.json, &answer, |_| {
         format!(
-            "\n{}\n\n{}\n\nreport         {}\nresult digest  {result_digest}\noutput digest  {output_digest}",
+            "\n{}\n\n{}\n\n{}\n\nbatch          {}\nreport         {}\nresult digest  {result_digest}\noutput digest  {output_digest}",
             summary_table(&report),
+            crate::commands::batch::summary_table(&versions.summary, 10),
             session.table(),
+            std::path::absolute(versions.folder()).unwrap_or_else(|_| versions.folder().to_path_buf()).display(),
             std::path::absolute(&html_path).unwrap_or(html_path.clone()).display()
         )
     })?;
@@ -410,6 +419,7 @@ fn digests(
     key: &Digest,
     runs: &[(&str, RunSpec, Prepared, RunResult, Value)],
     walk_forward: &Value,
+    batch: &Digest,
 ) -> (Digest, Digest) {
     let mut result = DigestBuilder::new("ghtrader demo result 1");
     let mut output = DigestBuilder::new("ghtrader demo output 1");
@@ -418,7 +428,7 @@ fn digests(
         result.text(name).digest(&run.result_digest);
         output.text(name).digest(&run.output_digest);
     }
-    output.text(&walk_forward.to_string());
+    output.text(&walk_forward.to_string()).digest(batch);
     (result.finish(), output.finish())
 }
 

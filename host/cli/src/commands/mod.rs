@@ -3,13 +3,16 @@
 mod audit;
 mod author;
 mod backtest;
-mod batch;
+pub(crate) mod batch;
 mod check;
+mod cluster;
 pub(crate) mod columns;
+mod compare;
 mod config;
 mod data;
 mod demo;
 mod doctor;
+mod gate;
 mod init;
 mod lineup;
 pub(crate) mod main_contract;
@@ -55,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Label(command) => columns::run(&context, ghtrader_plugin::Role::Label, command),
         Command::Train(command) => train::run(&context, command),
         Command::Backtest(command) => backtest::run(&context, command),
+        Command::Compare(command) => compare::run(&context, &command),
         Command::Batch(command) => batch::run(&context, command),
         Command::Paper(command) => paper::run_command(&context, command),
         Command::Demo(command) => demo::run(&context, command),

@@ -55,8 +55,11 @@ fn one_command_proves_a_result_in_every_way() {
     }
     assert!(ways.last().unwrap().starts_with("another process, killed"), "{ways:?}");
     let stored: Value =
-        serde_json::from_str(&std::fs::read_to_string(dir.path().join("runs/x/parity.json")).unwrap()).unwrap();
-    assert_eq!((&stored["passed"], &stored["ways"]), (&json!(true), &proof["ways"]));
+        serde_json::from_str(&std::fs::read_to_string(dir.path().join("runs/x/check.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&stored["passed"], &stored["look_ahead"], &stored["ways"]),
+        (&json!(true), &json!(true), &proof["ways"])
+    );
     assert_eq!(program.ok(&["backtest", "check", "run.toml"])["output_digest"], proof["output_digest"]);
     // A result that says something else is found.
     let file = dir.path().join("runs/x/report.json");

@@ -155,7 +155,7 @@ class OnACluster(unittest.TestCase):
         self.assertEqual(tree(out), self.expected[work])
 
     def test_4_another_build_ends_the_batch(self) -> None:
-        work, out, program = self.short, self.dir / "builds", self.dir / "copy"
+        work, out, program = self.long, self.dir / "builds", self.dir / "copy"
         shutil.copy2(work.program, program)
         driver = self.driver(work, out, "--chunk-s", "1", program=program)
         self.reach(out, 6)

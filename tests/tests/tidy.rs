@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use ghtrader_core::Digest;
 use ghtrader_tests::{artefacts, root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("host/core", &[]),
     ("host/stats", &[]),
+    ("host/page", &[]),
+    ("host/compare", &["ghtrader-core", "ghtrader-stats", "ghtrader-page"]),
     ("host/settings", &["ghtrader-core"]),
     ("host/store", &["ghtrader-core"]),
     ("host/market", &["ghtrader-core"]),
@@ -36,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "ghtrader-core",
             "ghtrader-stats",
+            "ghtrader-page",
             "ghtrader-settings",
             "ghtrader-store",
             "ghtrader-exchange",
@@ -52,7 +56,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ghtrader-settings",
             "ghtrader-stats",
             "ghtrader-store",
-            "ghtrader-exchange",
             "ghtrader-plugin",
             "ghtrader-model",
             "ghtrader-pipeline",
@@ -78,6 +81,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "host/control",
         &[
+            "ghtrader-batch",
             "ghtrader-core",
             "ghtrader-durable",
             "ghtrader-settings",
@@ -203,7 +207,8 @@ fn crates_are_named_after_their_folders() {
 fn pure_rooms_are_pure() {
     const BANNED: &[&str] =
         &["std::fs", "std::net", "SystemTime", "Instant::now", "HashMap", "HashSet", "std::env::var", "std::process"];
-    for room in ["host/core", "host/stats", "host/exchange", "host/runtime", "sdk/kernels"] {
+    for room in ["host/core", "host/stats", "host/compare", "host/page", "host/exchange", "host/runtime", "sdk/kernels"]
+    {
         let source = root().join(room).join("src");
         for file in sources().iter().filter(|f| f.starts_with(&source) && f.extension().is_some_and(|e| e == "rs")) {
             let text = fs::read_to_string(file).expect("a source file");
@@ -235,17 +240,23 @@ fn engines_are_built_in_one_room() {
 /// Invariant 3: the contract gives a plugin one import.
 #[test]
 fn a_plugin_imports_the_log_and_nothing_else() {
-    let wit = fs::read_to_string(root().join("wit/next/plugin.wit")).expect("the contract");
+    let wit = fs::read_to_string(root().join("wit/v0.1.0/plugin.wit")).expect("the contract");
     let imports: BTreeSet<&str> = wit.lines().map(str::trim).filter(|l| l.starts_with("import ")).collect();
     assert_eq!(imports, BTreeSet::from(["import log;"]));
 }
 
-/// The SDK's bindings are written out; they are those of the contract as it stands.
+/// C-49: a released contract never changes, not by a comment.
 #[test]
-fn the_bindings_are_those_of_the_contract() {
+fn released_contracts_are_as_they_were_released() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
-    let same = read("wit/next/plugin.wit") == read("sdk/plugin/src/guest/plugin.wit");
-    assert!(same, "wit/next has changed: write the bindings anew by `cargo xtask bindings`");
+    let said: BTreeMap<String, String> = toml::from_str(&read("wit/released.toml")).expect("a digest a version");
+    let folders = fs::read_dir(root().join("wit")).expect("the contracts").flatten();
+    let released: BTreeMap<String, String> = folders
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with('v'))
+        .map(|name| (name.clone(), Digest::of(read(&format!("wit/{name}/plugin.wit")).as_bytes()).to_string()))
+        .collect();
+    assert_eq!(said, released, "a released contract has changed: make a new version instead");
 }
 
 /// Invariant 6: equal sources give equal artefacts, wherever the checkout lies.

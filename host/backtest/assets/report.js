@@ -313,10 +313,5 @@ if (D.price_days.length && names.length) {
   $("#price-body").before(bar); showPrice();
 } else $("#price-body").append(el("p", { className: "soft" }, "No day was chosen for the price chart."));
 if (D.training) showTraining();
-const root = document.documentElement, store = { get: (k) => { try { return localStorage.getItem(k); } catch { return null; } }, set: (k, v) => { try { localStorage.setItem(k, v); } catch { /* a file opened without storage keeps nothing */ } } };
-const switcher = (id, key, values, labels) => { const b = $(id); const apply = (v) => { key === "theme" && v === "auto" ? delete root.dataset[key] : (root.dataset[key] = v); b.textContent = labels[values.indexOf(v)]; redrawAll(); }; let now = store.get("ghtrader." + key); if (!values.includes(now)) now = root.dataset[key] || values[0]; apply(now); b.onclick = () => { now = values[(values.indexOf(now) + 1) % values.length]; store.set("ghtrader." + key, now); apply(now); }; };
-switcher("#theme", "theme", ["auto", "light", "dark"], ["Theme: auto", "Theme: light", "Theme: dark"]);
-switcher("#colours", "up", ["red", "green"], ["Red = up", "Green = up"]);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
-document.querySelectorAll("[data-copy]").forEach((b) => { b.onclick = async () => { const text = b.previousElementSibling; try { await navigator.clipboard.writeText(text.textContent); b.textContent = "Copied"; } catch { getSelection().selectAllChildren(text); b.textContent = "Selected"; } setTimeout(() => { b.textContent = "Copy"; }, 1500); }; });
+document.addEventListener("look", redrawAll);
 })();

@@ -6,19 +6,26 @@
 //! is that of row by row, whatever the blocks.
 
 mod live;
+mod pass;
 mod roll;
+mod timeline;
+
+pub use pass::{Seat, run_day};
+pub use timeline::Timeline;
 
 use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};
-use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
-use crate::spec::{BeyondBookName, Delay, FillModelName, LatencySpec, MarkName, RollSpec, RunSpec, TakerBookName};
+use crate::latency::LatencySpec;
+use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record, TakerBooks};
+use crate::spec::{BeyondBookName, FillModelName, MarkName, RollSpec, RunSpec, TakerBookName};
 use crate::{BacktestError, record::DayRecord};
-use ghtrader_core::{Border, BorderKind, Column, ContractSpec, SessionWindow, TickView, TradingDay, day_borders};
+use ghtrader_core::{Column, ContractSpec, SessionWindow, TickView, TradingDay};
 use ghtrader_exchange::{BeyondBook, MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay, TakerBook};
 use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side};
 use ghtrader_plugin::AccountView;
 use ghtrader_runtime::{DayColumns, Desk, DeskLimits, ExchangeNews, Intent, OrderIntent, PositionView, StrategyRunner};
 use ghtrader_stats::Rng;
-use std::sync::Arc;
+use std::ops::Range;
+use timeline::{Marks, STRETCH_ROWS, Times};
 
 /// One trading day as every strategy and fill model sees it; prepared once, shared read-only.
 pub struct Day<'a> {
@@ -40,6 +47,8 @@ pub struct Day<'a> {
     pub tradable_from: usize,
     /// Continuous rows of the contract before, where this day follows a roll.
     pub old_contract: Option<OldContract<'a>>,
+    /// What follows from the rows alone, worked out when it is first needed.
+    pub timeline: &'a Timeline,
 }
 
 /// The contract that was main until the day before.
@@ -81,6 +90,7 @@ impl EngineSettings {
                 taker_book: match spec.fills.taker_book {
                     TakerBookName::K => TakerBook::K,
                     TakerBookName::KPlus1 => TakerBook::KPlusOne,
+                    TakerBookName::Both => TakerBook::Both,
                 },
                 beyond_book: match spec.fills.beyond_book {
                     BeyondBookName::Reject => BeyondBook::Reject,
@@ -100,14 +110,14 @@ impl EngineSettings {
     }
 }
 
-/// Rows that the exchange first matches ahead while orders work; doubled as long as the strategy stays silent.
-const AHEAD_ROWS: usize = 4;
+/// Rows that the exchange at least matches ahead while orders work; doubled as long as the strategy stays silent.
+const AHEAD_ROWS: usize = 8;
 const NS_PER_US: i64 = 1_000;
 const NS_PER_MINUTE: i64 = 60_000_000_000;
 
 /// One account under one fill model: the exchange, the ledger and the order desk, and what they have recorded.
 ///
-/// A strategy is run over whole days by [`Self::run_day`], in blocks; a live one is asked row by row between
+/// A strategy is run over whole days by [`run_day`], in blocks; a live one is asked row by row between
 /// [`Self::arrive`] and [`Self::decided`]. Both give the same orders and fills.
 #[derive(Clone)]
 pub struct Engine {
@@ -118,6 +128,7 @@ pub struct Engine {
     desk: Desk,
     record: Record,
     rng: Rng,
+    sent: Sent,
     contract: Option<String>,
     events: Vec<Event>,
     news: Vec<MatchEvent>,
@@ -131,20 +142,25 @@ pub struct Engine {
     peak_cny: f64,
     day_equity_cny: f64,
     next_point_ns: i64,
-    words: Vec<u64>,
+    ahead_rows: usize,
+}
+
+/// Messages sent so far, for delays that are walked in their order.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    orders: usize,
+    cancels: usize,
 }
 
 /// What changes from row to row while a day is run.
 #[derive(Clone)]
 pub struct DayRun<'a> {
     day: &'a Day<'a>,
-    /// Value of a unit of position, row by row.
-    marks_cny: Arc<[f64]>,
-    /// Session time from the day's first row to each row, breaks left out, ns.
-    session_ns: Arc<[i64]>,
-    /// Host events by row, ascending.
-    borders: Arc<[(usize, Event)]>,
-    /// First of `borders` that has not been told.
+    marks: &'a Marks,
+    /// Mark of the rows before the day's first price: the last one of the day before, if that is known.
+    mark_before_cny: f64,
+    times: &'a Times,
+    /// First of the day's borders that has not been told.
     next_border: usize,
     /// Rows before this one send nothing.
     tradable_from: usize,
@@ -152,6 +168,14 @@ pub struct DayRun<'a> {
     unmarked: usize,
     fills_before: usize,
     fees_before_cny: f64,
+}
+
+impl DayRun<'_> {
+    /// Value of a unit of position at a row, CNY.
+    fn mark_cny(&self, row: usize) -> f64 {
+        let known = row >= self.marks.first || self.mark_before_cny.is_nan();
+        if known { self.marks.cny[row] } else { self.mark_before_cny }
+    }
 }
 
 impl Engine {
@@ -166,6 +190,7 @@ impl Engine {
             desk: Desk::new(settings.limits, f64::NAN),
             record: Record::default(),
             rng: Rng::new(settings.seed),
+            sent: Sent::default(),
             contract: None,
             events: Vec::new(),
             news: Vec::new(),
@@ -177,35 +202,9 @@ impl Engine {
             peak_cny: initial_cny,
             day_equity_cny: initial_cny,
             next_point_ns: i64::MIN,
-            words: Vec::new(),
+            ahead_rows: AHEAD_ROWS,
             settings,
         }
-    }
-
-    /// Runs one trading day; days come in order.
-    ///
-    /// # Errors
-    /// A plugin's fault or broken contract, with its row and time; a position over a roll under the policy `ignore`.
-    pub fn run_day(&mut self, day: &Day<'_>, runner: &mut StrategyRunner) -> Result<(), BacktestError> {
-        let rows = day.view.rows();
-        if rows == 0 || self.record.bust {
-            return Ok(());
-        }
-        let mut run = self.open_day(day, runner.warmup_rows() as usize)?;
-        let mut start = 0;
-        let mut row = 0;
-        while start < rows && !self.record.bust {
-            let end = (start + self.settings.block_rows).min(rows);
-            let mut words = std::mem::take(&mut self.words);
-            runner.layout().pack(&day.view, day.columns, start..end, &mut words);
-            let loaded = runner.load(&words);
-            self.words = words;
-            loaded.map_err(|e| BacktestError::at(e, day.view.ts_ns[start], start))?;
-            row = self.run_block(&mut run, runner, start, row, end)?;
-            start = end;
-        }
-        self.close_day(&mut run);
-        Ok(())
     }
 
     /// Begins a day that has rows: its contract, what is held over a roll, its borders.
@@ -218,15 +217,6 @@ impl Engine {
         let rows = day.view.rows();
         self.begin_contract(day)?;
         self.matching.start_day();
-        let borders = day_borders(day.view.ts_ns, day.windows);
-        let session_ns = session_time(day.view.ts_ns, &borders);
-        let borders = borders
-            .into_iter()
-            .map(|b| match b.kind {
-                BorderKind::Session => (b.row, Event::Boundary(Boundary::Session)),
-                BorderKind::Gap => (b.row, Event::Gap),
-            })
-            .collect();
         let due = self.warmup_rows.unwrap_or(warmup_rows);
         let warmup_rows = due.min(rows);
         self.warmup_rows = Some(due - warmup_rows);
@@ -235,9 +225,9 @@ impl Engine {
         }
         let mut run = DayRun {
             day,
-            marks_cny: marks(day, self.settings.mark, self.last_mark_cny).into(),
-            session_ns: session_ns.into(),
-            borders,
+            marks: day.timeline.marks(day, self.settings.mark),
+            mark_before_cny: self.last_mark_cny,
+            times: day.timeline.times(day),
             next_border: 0,
             tradable_from: day.tradable_from.max(warmup_rows),
             unmarked: 0,
@@ -275,27 +265,28 @@ impl Engine {
         self.record
     }
 
-    /// Runs the rows `row..end` of the block that starts at `start`; every row up to `row` has been matched.
+    /// Runs a block from `row` on; every row up to it has been matched.
     ///
     /// Ends at the row at which nothing is left of the account.
     fn run_block(
         &mut self,
         run: &mut DayRun<'_>,
         runner: &mut StrategyRunner,
-        start: usize,
+        words: &[u64],
+        block: Range<usize>,
         mut row: usize,
-        end: usize,
     ) -> Result<usize, BacktestError> {
+        let Range { start, end } = block;
+        let mut next = Some(words);
         let day = run.day;
         let rows = day.view.rows();
-        let mut ahead = AHEAD_ROWS;
         while row < end {
             self.host_events(run, row);
             let limit = self.next_host_row(run, row).min(end);
             let busy = !self.matching.is_idle();
             let mut until = limit;
             if busy {
-                let window = limit.min(row + ahead);
+                let window = limit.min(row + self.ahead_rows);
                 self.checkpoint.clone_from(&self.matching);
                 until = window;
                 // Behind the last row there is only the day's end, which comes after the strategy has seen that row.
@@ -309,7 +300,7 @@ impl Engine {
             let view = self.account_view();
             let (block_row, block_until) = ((row - start) as u32, (until - start) as u32);
             let at = runner
-                .run(block_row, block_until, &view, &self.events, &mut self.actions)
+                .run(next.take(), block_row..block_until, &view, &self.events, &mut self.actions)
                 .map_err(|e| BacktestError::at(e, day.view.ts_ns[row], row))?;
             let at = start + at as usize;
             self.events.clear();
@@ -325,7 +316,7 @@ impl Engine {
             if at == until {
                 self.take_news(run, until);
                 row = until;
-                ahead = (ahead * 2).min(self.settings.block_rows);
+                self.ahead_rows = (self.ahead_rows * 2).min(self.settings.block_rows);
                 continue;
             }
             if busy {
@@ -344,15 +335,16 @@ impl Engine {
                 self.matching.advance(day.prepared, at + 1, at + 2, &mut self.news);
                 self.take_news(run, at + 1);
             }
+            // As far as it took this time: further would mostly be matched for nothing, shorter asked for nothing.
+            self.ahead_rows = (at + 1 - row).max(AHEAD_ROWS);
             row = at + 1;
-            ahead = AHEAD_ROWS;
         }
         Ok(row)
     }
 
     /// Adds what the host tells the strategy before it sees `row`.
     fn host_events(&mut self, run: &mut DayRun<'_>, row: usize) {
-        while let Some((_, event)) = run.borders.get(run.next_border).filter(|(at, _)| *at <= row) {
+        while let Some((_, event)) = run.times.borders.get(run.next_border).filter(|(at, _)| *at <= row) {
             self.events.push(*event);
             run.next_border += 1;
         }
@@ -373,7 +365,7 @@ impl Engine {
     /// if there is none.
     fn next_host_row(&self, run: &DayRun<'_>, row: usize) -> usize {
         let ts = run.day.view.ts_ns;
-        let border = run.borders.get(run.next_border).map_or(ts.len(), |(at, _)| *at);
+        let border = run.times.borders.get(run.next_border).map_or(ts.len(), |(at, _)| *at);
         let wake = self.wakes_ns.iter().min().map_or(ts.len(), |wake| ts.partition_point(|t| t < wake).max(row + 1));
         border.min(wake)
     }
@@ -426,7 +418,8 @@ impl Engine {
         match intent {
             Intent::Submit(order) => self.submit(run, at, &order),
             Intent::Cancel { id } => {
-                let arrival_ns = self.arrival_ns(run.day.view.ts_ns[at], self.settings.latency.cancel);
+                let us = self.settings.latency.cancel.draw_us(&mut self.rng, &mut self.sent.cancels);
+                let arrival_ns = self.arrival_ns(run.day.view.ts_ns[at], us);
                 self.record.messages_ts_ns.push(arrival_ns);
                 self.matching.cancel(id, arrival_ns);
             }
@@ -443,14 +436,15 @@ impl Engine {
     fn submit(&mut self, run: &DayRun<'_>, at: usize, order: &OrderIntent) {
         let day = run.day;
         let decided_ts_ns = day.view.ts_ns[at];
-        let arrival_ns = self.arrival_ns(decided_ts_ns, self.settings.latency.order);
+        let us = self.settings.latency.order.draw_us(&mut self.rng, &mut self.sent.orders);
+        let arrival_ns = self.arrival_ns(decided_ts_ns, us);
         let limit_cny = order.limit_ticks.map_or(f64::NAN, |t| day.instrument.ticks_to_price(i64::from(t)));
         self.record.messages_ts_ns.push(arrival_ns);
         self.record.orders.push(OrderRecord {
             id: order.id,
             contract: self.desk.contract(),
             generation: self.desk.generation(),
-            decided_row: at,
+            decided_row: at as u32,
             trading_day: day.trading_day,
             decided_ts_ns,
             arrival_ts_ns: arrival_ns,
@@ -464,10 +458,11 @@ impl Engine {
             accepted: false,
             filled_lots: 0,
             end: OrderEnd::Open,
-            reason: "",
+            reason: None,
         });
-        let reference_cny = if limit_cny.is_nan() { run.marks_cny[at] } else { limit_cny };
-        if let Err(reason) = self.ledger.check(order, reference_cny, run.marks_cny[at]) {
+        let mark_cny = run.mark_cny(at);
+        let reference_cny = if limit_cny.is_nan() { mark_cny } else { limit_cny };
+        if let Err(reason) = self.ledger.check(order, reference_cny, mark_cny) {
             self.hear(&ExchangeNews::Rejected { id: order.id, reason });
             return;
         }
@@ -486,15 +481,8 @@ impl Engine {
         );
     }
 
-    fn arrival_ns(&mut self, decided_ts_ns: i64, delay: Delay) -> i64 {
-        let us = match delay {
-            Delay::Constant { us } => us as i64,
-            Delay::Lognormal { median_us, sigma, max_us } => {
-                let drawn = median_us as f64 * libm::exp(sigma * self.rng.normal());
-                drawn.min(max_us as f64) as i64
-            }
-        };
-        decided_ts_ns + (self.settings.latency.feed_us as i64 + us) * NS_PER_US
+    fn arrival_ns(&self, decided_ts_ns: i64, delay_us: i64) -> i64 {
+        decided_ts_ns + (self.settings.latency.feed_us as i64 + delay_us) * NS_PER_US
     }
 
     /// Takes what happened up to row `row`, which the strategy sees next, into account, record and events.
@@ -504,6 +492,10 @@ impl Engine {
         for event in &news {
             match *event {
                 MatchEvent::Accepted { id, .. } => self.hear(&ExchangeNews::Accepted { id }),
+                MatchEvent::TakerBooks { id, before, after, .. } => {
+                    let tick = run.day.instrument.price_tick;
+                    self.record.taker_books.push(TakerBooks::of(id, before, after, tick));
+                }
                 MatchEvent::Filled { id, side, price_ticks, lots, remaining, maker, row, ts_ns, .. } => {
                     let price_cny = run.day.instrument.ticks_to_price(i64::from(price_ticks));
                     self.fill(run, id, wire_side(side), lots, price_cny, maker, Some(row), ts_ns);
@@ -541,7 +533,7 @@ impl Engine {
                 ExchangeNews::Cancelled { .. } => order.end = OrderEnd::Cancelled,
                 ExchangeNews::Rejected { reason, .. } => {
                     order.end = OrderEnd::Rejected;
-                    order.reason = reason.name();
+                    order.reason = Some(reason);
                 }
             }
             if order.end != OrderEnd::Open {
@@ -572,12 +564,6 @@ impl Engine {
         let position_lots = self.ledger.position().net_lots();
         let sign = side.sign() as f64;
         let tick = run.day.instrument.price_tick;
-        let markout = |rows: usize| match row {
-            Some(row) if row + rows < run.day.view.rows() => {
-                sign * (mid_cny(&run.day.view, row + rows) - mid_cny(&run.day.view, row)) / tick
-            }
-            _ => f64::NAN,
-        };
         self.record.fills.push(FillRecord {
             order_id: id,
             contract: order.map_or(0, |o| o.contract),
@@ -589,11 +575,12 @@ impl Engine {
             fee_cny,
             maker,
             position_lots,
-            markout_ticks: MARKOUT_ROWS.map(markout),
+            row: row.map(|row| row as u32),
+            markout_ticks: [f64::NAN; MARKOUT_ROWS.len()],
             slippage_ticks: order.map_or(f64::NAN, |o| sign * (price_cny - o.decided_mid_cny) / tick),
         });
         self.record.max_abs_position_lots = self.record.max_abs_position_lots.max(position_lots.unsigned_abs());
-        let mark = row.and_then(|row| run.marks_cny.get(row)).copied().unwrap_or(price_cny);
+        let mark = row.map_or(price_cny, |row| run.mark_cny(row));
         self.point(ts_ns, self.ledger.equity_cny(mark));
     }
 
@@ -610,11 +597,16 @@ impl Engine {
             return;
         }
         let ts = run.day.view.ts_ns;
-        let first = rows.start;
-        let (constant_cny, a_cny) = self.ledger.equity_line();
-        for row in rows {
-            run.unmarked = row + 1;
-            let equity_cny = constant_cny + a_cny * run.marks_cny[row];
+        let Range { start: first, end } = rows;
+        let line = self.ledger.equity_line();
+        let (base_cny, units) = line;
+        let mut row = first;
+        while row < end {
+            if row.is_multiple_of(STRETCH_ROWS) && row + STRETCH_ROWS <= end && self.nothing_new(run, row, line) {
+                row += STRETCH_ROWS;
+                continue;
+            }
+            let equity_cny = base_cny + units * run.mark_cny(row);
             if equity_cny > self.peak_cny {
                 self.peak_cny = equity_cny;
             }
@@ -629,16 +621,35 @@ impl Engine {
                 self.point(ts[row], equity_cny);
                 self.next_point_ns = (ts[row].div_euclid(NS_PER_MINUTE) + 1) * NS_PER_MINUTE;
             }
+            row += 1;
             if equity_cny <= 0.0 {
                 self.record.bust = true;
                 break;
             }
         }
-        let passed_ns = run.session_ns[run.unmarked - 1] - run.session_ns[first.saturating_sub(1)];
+        run.unmarked = row;
+        let session_ns = &run.times.session_ns;
+        let passed_ns = session_ns[row - 1] - session_ns[first.saturating_sub(1)];
         self.record.session_ns += passed_ns;
         if self.position() != PositionView::default() {
             self.record.exposed_ns += passed_ns;
         }
+    }
+
+    /// No row of the stretch from `row` on changes a peak, a fall or the account's end, or is due on the curve.
+    ///
+    /// Equity is a line over the mark, and rounding keeps order: its extremes are those of the marks.
+    fn nothing_new(&self, run: &DayRun<'_>, row: usize, (base_cny, units): (f64, f64)) -> bool {
+        let (low, high) = run.marks.stretches[row / STRETCH_ROWS];
+        let ends = (base_cny + units * low, base_cny + units * high);
+        let (least_cny, most_cny) = if ends.0 <= ends.1 { ends } else { (ends.1, ends.0) };
+        let fall = self.peak_cny - least_cny;
+        row >= run.marks.first
+            && most_cny <= self.peak_cny
+            && fall <= self.record.max_drawdown_cny
+            && fall <= self.record.max_drawdown_pct * self.peak_cny
+            && least_cny > 0.0
+            && run.day.view.ts_ns[row + STRETCH_ROWS - 1] < self.next_point_ns
     }
 
     /// Makes the day's contract the current one.
@@ -663,6 +674,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Looks at the mid price behind each fill of the day. Together they are many looks at once; one by one each would wait
+    /// for its memory.
+    fn mark_out(&mut self, run: &DayRun<'_>) {
+        let view = &run.day.view;
+        let tick = run.day.instrument.price_tick;
+        for fill in &mut self.record.fills[run.fills_before..] {
+            let Some(row) = fill.row.map(|row| row as usize) else { continue };
+            let sign = fill.side.sign() as f64;
+            let from_cny = mid_cny(view, row);
+            fill.markout_ticks = MARKOUT_ROWS.map(|rows| match row + rows {
+                later if later < view.rows() => sign * (mid_cny(view, later) - from_cny) / tick,
+                _ => f64::NAN,
+            });
+        }
+    }
+
     /// Ends day orders, settles, and closes the day's books.
     fn end_day(&mut self, run: &mut DayRun<'_>) {
         let day = run.day;
@@ -674,8 +701,9 @@ impl Engine {
         let cancels = self.record.cancels;
         self.take_news(run, rows);
         self.record.cancels = cancels;
+        self.mark_out(run);
         let last_row = run.unmarked.saturating_sub(1);
-        let mark_cny = run.marks_cny[last_row];
+        let mark_cny = run.mark_cny(last_row);
         let equity_cny = self.ledger.equity_cny(mark_cny);
         let fills = &self.record.fills[run.fills_before..];
         self.record.days.push(DayRecord {
@@ -701,43 +729,4 @@ impl Engine {
 /// Middle of the best quotes, CNY; NaN with a side empty.
 fn mid_cny(view: &TickView<'_>, row: usize) -> f64 {
     (view.float(Column::bid_price(0))[row] + view.float(Column::ask_price(0))[row]) * 0.5
-}
-
-/// The price at which a position is valued, row by row: the wanted one, else the other, else the last known.
-///
-/// `before_cny` is that of the same contract's day before, NaN without one: then nothing was held before the first price.
-fn marks(day: &Day<'_>, mark: MarkName, before_cny: f64) -> Vec<f64> {
-    let last = day.view.float(Column::LastPrice);
-    let price = |row: usize| {
-        let mid = mid_cny(&day.view, row);
-        let (wanted, other) = if mark == MarkName::Mid { (mid, last[row]) } else { (last[row], mid) };
-        if wanted.is_nan() { other } else { wanted }
-    };
-    let mut known = before_cny;
-    if known.is_nan() {
-        known = (0..last.len()).map(price).find(|p| !p.is_nan()).unwrap_or(0.0);
-    }
-    (0..last.len())
-        .map(|row| {
-            let price = price(row);
-            if !price.is_nan() {
-                known = price;
-            }
-            known
-        })
-        .collect()
-}
-
-/// Session time from the first row to each row, ns; what lies between two sessions is none.
-fn session_time(ts_ns: &[i64], borders: &[Border]) -> Vec<i64> {
-    let mut breaks = borders.iter().filter(|b| b.kind == BorderKind::Session).map(|b| b.row).peekable();
-    let mut passed_ns = 0;
-    (0..ts_ns.len())
-        .map(|row| {
-            if breaks.next_if_eq(&row).is_none() && row > 0 {
-                passed_ns += ts_ns[row] - ts_ns[row - 1];
-            }
-            passed_ns
-        })
-        .collect()
 }

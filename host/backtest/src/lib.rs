@@ -4,8 +4,10 @@
 //! account with a strategy instance of its own. Nothing here reads a clock or opens a file: equal inputs give equal bytes.
 
 mod account;
+mod divergence;
 mod engine;
 mod error;
+mod latency;
 mod metrics;
 mod record;
 mod report;
@@ -15,16 +17,18 @@ mod run;
 mod spec;
 
 pub use account::Ledger;
-pub use engine::{Day, DayRun, Engine, EngineSettings, OldContract};
+pub use divergence::{Divergence, Seen, first_difference};
+pub use engine::{Day, DayRun, Engine, EngineSettings, OldContract, Seat, Timeline, run_day};
 pub use error::BacktestError;
-pub use metrics::{Markout, MetricContext, ModelMetrics, Part, compute_metrics};
-pub use record::{DayRecord, EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
-pub use report::{ComponentRecord, ReportContext, equity_daily_csv, fills_csv, report_json};
+pub use latency::{Delay, LatencySpec};
+pub use metrics::{Markout, MetricContext, ModelMetrics, Part, TakerBookFigures, compute_metrics};
+pub use record::{DayRecord, EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record, TakerBooks};
+pub use report::{ComponentRecord, ReportContext, equity_daily_csv, fills_csv, report_json, volume_split_json};
 pub use run::{
-    ColumnsOrigin, DayData, DayIdentity, ENGINE_VERSION, Identity, OldDay, OldIdentity, RunResult, ScoredRows,
-    days_digest, prepare_days, result_digest, run, run_prepared,
+    ColumnsOrigin, DayData, DayIdentity, ENGINE_VERSION, Identity, OldDay, OldIdentity, ReadyDay, RunResult,
+    ScoredRows, days_digest, prepare_days, result_digest, run, run_prepared,
 };
 pub use spec::{
-    AccountSpec, BeyondBookName, CloseFirstName, Delay, FeeSpec, FillModelName, FillSpec, LatencySpec, LineupSpec,
-    MarginSpec, MarkName, MetricSpec, ModelSpec, PluginSpec, RiskSpec, RollPolicy, RollSpec, RunSpec, TakerBookName,
+    AccountSpec, BeyondBookName, CloseFirstName, FeeSpec, FillModelName, FillSpec, LineupSpec, MarginSpec, MarkName,
+    MetricSpec, ModelSpec, PluginSpec, RiskSpec, RollPolicy, RollSpec, RunSpec, TakerBookName,
 };

@@ -1,7 +1,8 @@
 //! What a run leaves behind, in order: orders, fills, days. The output digest is a hash over exactly this.
 
 use ghtrader_core::{Digest, DigestBuilder, TradingDay};
-use ghtrader_kernels::wire::{Offset, Side, Tif};
+use ghtrader_exchange::BookFill;
+use ghtrader_kernels::wire::{Offset, RejectReason, Side, Tif};
 use serde::Serialize;
 
 /// How an order ended.
@@ -28,7 +29,7 @@ pub struct OrderRecord {
     /// Generation of the lineup that asked for it; 0 = a backtest's only one, or the host itself.
     pub generation: u64,
     /// Row of the day that it was decided on.
-    pub decided_row: usize,
+    pub decided_row: u32,
     /// Trading day of the decision.
     pub trading_day: TradingDay,
     /// Exchange time of the row decided on, ns.
@@ -55,8 +56,15 @@ pub struct OrderRecord {
     pub filled_lots: u32,
     /// How it ended.
     pub end: OrderEnd,
+    /// Why it was refused.
+    pub reason: Option<RejectReason>,
+}
+
+impl OrderRecord {
     /// Name of the reason of a refusal; empty otherwise.
-    pub reason: &'static str,
+    pub fn reason_name(&self) -> &'static str {
+        self.reason.map_or("", RejectReason::name)
+    }
 }
 
 /// One fill.
@@ -82,10 +90,40 @@ pub struct FillRecord {
     pub maker: bool,
     /// Net position behind it, lots.
     pub position_lots: i64,
-    /// Signed move of the mid price 1, 10, 50 and 200 rows later, in price ticks; NaN behind the day's end.
+    /// Row of its day; none for a fill in a contract whose later prices are not at hand.
+    pub row: Option<u32>,
+    /// Signed move of the mid price 1, 10, 50 and 200 rows later, in price ticks; NaN behind the day's end, and until it.
     pub markout_ticks: [f64; 4],
     /// Fill price against the mid at the decision, in ticks, above 0 = worse; NaN if unknown.
     pub slippage_ticks: f64,
+}
+
+/// What an order that arrived between two snapshots takes from the book before its arrival and from the one after.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TakerBooks {
+    /// The order's id.
+    pub order_id: u64,
+    /// Lots of the book before.
+    pub k_lots: u32,
+    /// Their mean price, CNY; NaN without a lot.
+    pub k_price_cny: f64,
+    /// Lots of the book after, which are those filled.
+    pub k_plus_1_lots: u32,
+    /// Their mean price, CNY; NaN without a lot.
+    pub k_plus_1_price_cny: f64,
+}
+
+impl TakerBooks {
+    pub(crate) fn of(order_id: u64, before: BookFill, after: BookFill, price_tick: f64) -> Self {
+        let price = |fill: BookFill| fill.lot_ticks as f64 / f64::from(fill.lots) * price_tick;
+        Self {
+            order_id,
+            k_lots: before.lots,
+            k_price_cny: price(before),
+            k_plus_1_lots: after.lots,
+            k_plus_1_price_cny: price(after),
+        }
+    }
 }
 
 /// Rows behind a fill at which the mid price is looked at again.
@@ -130,6 +168,8 @@ pub struct Record {
     pub fills_before: usize,
     /// Fills in the order they happened.
     pub fills: Vec<FillRecord>,
+    /// With the taker book `both`: takers that arrived between two snapshots, in order.
+    pub taker_books: Vec<TakerBooks>,
     /// Days in order.
     pub days: Vec<DayRecord>,
     /// About one point a minute and one a fill, ascending in time.
@@ -174,7 +214,7 @@ impl Record {
             b.int(o.id.cast_signed()).int(i64::from(o.contract)).int(o.decided_ts_ns).int(o.arrival_ts_ns);
             b.int(o.side as i64).int(o.offset as i64).int(o.tif as i64).int(i64::from(o.post_only));
             b.int(i64::from(o.lots)).float(o.limit_cny).int(i64::from(o.accepted)).int(i64::from(o.filled_lots));
-            b.int(o.end as i64).text(o.reason);
+            b.int(o.end as i64).text(o.reason_name());
         }
         b.int(self.fills.len() as i64);
         for f in &self.fills {

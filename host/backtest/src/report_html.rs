@@ -5,10 +5,10 @@
 
 use crate::report_data::{ReportData, StrategyView, UpColour, VerdictLevel};
 use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_page::{Frame, Tone, escape, grouped, money, part, signed};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 
 /// The page. Equal data give equal bytes.
@@ -19,13 +19,10 @@ pub fn render(data: &ReportData) -> Result<String, Problem> {
     let json = serde_json::to_string(data).map_err(|e| {
         Problem::new("not_json", ErrorClass::Internal, format!("report data are no JSON: {e}"), "report this")
     })?;
-    // Inside strings only can a `<` stand, so the escape keeps the JSON and no text can end the script element.
-    let json = json.replace('<', "\\u003c");
     let up = match data.up_colour {
         UpColour::Red => "red",
         UpColour::Green => "green",
     };
-    let name = escape(&data.name);
     let sections = [
         header(data),
         verdict(data),
@@ -42,56 +39,33 @@ pub fn render(data: &ReportData) -> Result<String, Problem> {
         provenance(data),
     ]
     .concat();
-    Ok(format!(
-        "<!DOCTYPE html>\n<html lang=\"en\" data-up=\"{up}\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{name}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<div class=\"page\">\n{sections}\
-         <noscript><p>Charts and tables of figures need JavaScript; nothing is loaded from anywhere.</p></noscript>\n\
-         </div>\n<script type=\"application/json\" id=\"data\">{json}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
-    ))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn part(id: &str, title: &str, lead: &str, body: &str) -> String {
-    let lead = if lead.is_empty() { String::new() } else { format!("<p class=\"soft\">{lead}</p>\n") };
-    format!("<section id=\"{id}\">\n<h2>{title}</h2>\n{lead}{body}\n</section>\n")
+    Ok(ghtrader_page::page(&Frame {
+        title: &data.name,
+        up,
+        style: "",
+        body: &sections,
+        without_script: "Charts and tables of figures need JavaScript; nothing is loaded from anywhere.",
+        data_json: &json,
+        script: SCRIPT,
+    }))
 }
 
 fn header(data: &ReportData) -> String {
-    let model = if data.training.is_some() { "<a href=\"#model\">Model</a>" } else { "" };
-    format!(
-        "<header>\n<div><p class=\"eyebrow\">ghTrader backtest</p><h1>{}</h1><p class=\"soft\">{}</p></div>\n\
-         <div class=\"controls\"><button type=\"button\" id=\"theme\">Theme</button>\
-         <button type=\"button\" id=\"colours\" title=\"Colour of a rise: red as in China, or green\">Colours</button></div>\n\
-         </header>\n<nav aria-label=\"Parts\"><a href=\"#bracket\">Bracket</a><a href=\"#equity\">Equity</a>\
-         <a href=\"#price\">Fills</a>{model}<a href=\"#figures\">Figures</a><a href=\"#warnings\">Warnings</a>\
-         <a href=\"#provenance\">Repeat it</a></nav>\n",
-        escape(&data.name),
-        escape(&data.subtitle)
-    )
+    let mut links = vec![("bracket", "Bracket"), ("equity", "Equity"), ("price", "Fills")];
+    if data.training.is_some() {
+        links.push(("model", "Model"));
+    }
+    links.extend([("figures", "Figures"), ("warnings", "Warnings"), ("provenance", "Repeat it")]);
+    ghtrader_page::header("ghTrader backtest", &data.name, &data.subtitle, &links)
 }
 
 fn verdict(data: &ReportData) -> String {
-    let (class, icon, word) = match data.verdict.level {
-        VerdictLevel::Good => ("good", "✓", "Good"),
-        VerdictLevel::Warn => ("warn", "≈", "Undecided"),
-        VerdictLevel::Bad => ("bad", "✕", "Bad"),
+    let tone = match data.verdict.level {
+        VerdictLevel::Good => Tone::Good,
+        VerdictLevel::Warn => Tone::Warn,
+        VerdictLevel::Bad => Tone::Bad,
     };
-    let mut facts = String::new();
-    for (label, value) in &data.facts {
-        let _ = write!(facts, "<div><dt>{}</dt><dd>{}</dd></div>", escape(label), escape(value));
-    }
-    format!(
-        "<section class=\"verdict {class}\" id=\"verdict\">\n<span class=\"icon\" role=\"img\" aria-label=\"{word}\">{icon}</span>\n\
-         <div><strong>{}</strong><p class=\"soft\">{}</p><dl class=\"facts\">{facts}</dl></div>\n</section>\n",
-        escape(&data.verdict.text),
-        escape(&data.verdict.detail)
-    )
+    ghtrader_page::verdict(tone, &data.verdict.text, &data.verdict.detail, &data.facts)
 }
 
 /// Profit of one strategy under the pessimistic, central and optimistic model.
@@ -216,8 +190,8 @@ fn provenance(data: &ReportData) -> String {
         )
     };
     let body = format!(
-        "<div class=\"copyable\"><pre>{}</pre><button type=\"button\" data-copy>Copy</button></div>\n{}{}{table}",
-        escape(&data.command),
+        "{}{}{}{table}",
+        ghtrader_page::command(&data.command),
         digest(
             "Result digest",
             "Everything that decides the result: engine, components, parameters, data, tables, seed.",
@@ -226,40 +200,4 @@ fn provenance(data: &ReportData) -> String {
         digest("Output digest", "The result itself: ordered orders, fills and daily equity.", &data.output_digest),
     );
     part("provenance", "Repeat it", "Equal result digests give equal output digests, on any machine.", &body)
-}
-
-/// `1234567.8` → `1,234,568`.
-fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-fn signed(value: f64) -> String {
-    let sign = if value > 0.0 {
-        "+"
-    } else if value < 0.0 {
-        "−"
-    } else {
-        ""
-    };
-    format!("{sign}{}", grouped(value))
-}
-
-/// A sum with sign, arrow and colour, so that colour never stands alone.
-fn money(value: f64) -> String {
-    let (class, arrow) = if value > 0.0 {
-        ("up", "▲ ")
-    } else if value < 0.0 {
-        ("down", "▼ ")
-    } else {
-        ("", "")
-    };
-    format!("<b class=\"{class}\">{arrow}{} CNY</b>", signed(value))
 }

@@ -1,13 +1,13 @@
 //! One run: days prepared once, then every fill model over all of them.
 
 use crate::account::Ledger;
-use crate::engine::{Day, Engine, EngineSettings, OldContract};
+use crate::engine::{Day, Engine, EngineSettings, OldContract, Seat, Timeline, run_day};
 use crate::metrics::{MetricContext, ModelMetrics, compute_metrics};
 use crate::record::Record;
 use crate::spec::{FillModelName, RunSpec};
 use crate::{BacktestError, spec::CloseFirstName};
 use ghtrader_core::{ContractSpec, Digest, DigestBuilder, SessionWindow, TradingDay, Variety};
-use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay};
+use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay, SplitReport};
 use ghtrader_plugin::StrategyInstance;
 use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_store::TickDay;
@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Rises whenever a change of this code changes a result, or what identifies one.
-pub const ENGINE_VERSION: &str = "4";
+pub const ENGINE_VERSION: &str = "5";
 
 /// One trading day as it comes from the store.
 pub struct DayData {
@@ -133,6 +133,22 @@ pub fn days_digest(days: &[DayIdentity]) -> Digest {
     b.finish()
 }
 
+/// What follows from a day's rows, whoever trades it: worked out once, shared read-only by all runs over them.
+#[derive(Debug)]
+pub struct ReadyDay {
+    /// The rows as the exchange reads them.
+    pub exchange: PreparedDay,
+    /// When they are, and what a position is worth at them.
+    pub timeline: Timeline,
+}
+
+impl ReadyDay {
+    /// Of rows that the exchange can read.
+    pub fn new(exchange: PreparedDay) -> Self {
+        Self { exchange, timeline: Timeline::default() }
+    }
+}
+
 impl DayData {
     /// The same day for another lineup: its rows are shared, its columns are still to be attached.
     pub fn share(&self) -> Self {
@@ -179,7 +195,7 @@ impl DayData {
     ///
     /// # Errors
     /// Rows that the exchange cannot work with.
-    pub fn prepare(&self) -> Result<PreparedDay, BacktestError> {
+    pub fn prepare(&self) -> Result<ReadyDay, BacktestError> {
         let spec = PrepareSpec {
             price_tick: self.instrument.price_tick,
             multiplier: self.instrument.multiplier,
@@ -187,11 +203,11 @@ impl DayData {
             windows: self.windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
             auction_starts_ns: self.auction_starts_ns.clone(),
         };
-        Ok(PreparedDay::prepare(&self.ticks.view(), &spec)?)
+        Ok(ReadyDay::new(PreparedDay::prepare(&self.ticks.view(), &spec)?))
     }
 
-    /// The day as an engine reads it; `prepared` is of the same rows.
-    pub fn as_day<'a>(&'a self, prepared: &'a PreparedDay) -> Day<'a> {
+    /// The day as an engine reads it; `ready` is of the same rows.
+    pub fn as_day<'a>(&'a self, ready: &'a ReadyDay) -> Day<'a> {
         Day {
             trading_day: self.trading_day,
             contract: &self.contract,
@@ -199,13 +215,14 @@ impl DayData {
             view: self.ticks.view(),
             columns: &self.columns,
             windows: &self.windows,
-            prepared,
+            prepared: &ready.exchange,
             tradable_from: self.tradable_from,
             old_contract: self.old.as_ref().map(|old| OldContract {
                 view: old.ticks.as_ref().map(TickDay::view),
                 instrument: &old.instrument,
                 last_price_cny: old.last_price_cny,
             }),
+            timeline: &ready.timeline,
         }
     }
 }
@@ -245,6 +262,8 @@ pub struct RunResult {
     pub rows: u64,
     /// What was met while preparing the days.
     pub prepared: PrepareWarnings,
+    /// How the volume of each day could be put to prices.
+    pub splits: Vec<(TradingDay, SplitReport)>,
     /// The fee and margin rows used were checked against the exchange's own tables.
     pub fees_confirmed: bool,
 }
@@ -280,7 +299,7 @@ pub fn result_digest(spec: &RunSpec, days: &Digest, identity: &Identity, tables:
 ///
 /// # Errors
 /// Rows that the exchange cannot work with.
-pub fn prepare_days(days: &[DayData]) -> Result<Vec<Arc<PreparedDay>>, BacktestError> {
+pub fn prepare_days(days: &[DayData]) -> Result<Vec<Arc<ReadyDay>>, BacktestError> {
     days.par_iter().map(|day| day.prepare().map(Arc::new)).collect()
 }
 
@@ -309,7 +328,7 @@ pub fn run_prepared(
     spec: &RunSpec,
     variety: &Variety,
     days: &[DayData],
-    prepared: &[Arc<PreparedDay>],
+    prepared: &[Arc<ReadyDay>],
     identity: &Identity,
     make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
     block_rows: usize,
@@ -322,31 +341,53 @@ pub fn run_prepared(
             what: spec.data.clone(),
         });
     }
+    let delays = [("latency.order", &spec.latency.order), ("latency.cancel", &spec.latency.cancel)];
+    if let Some((key, file)) = delays.iter().find_map(|(key, delay)| Some((*key, delay.unread()?))) {
+        return Err(BacktestError::UnreadTrace { key, file: file.to_owned() });
+    }
+    let shared: Vec<Day<'_>> = days.iter().zip(prepared).map(|(day, ready)| day.as_day(ready)).collect();
     let tables = Ledger::new(spec, variety)?;
-    let replay = |name: &FillModelName, block_rows: usize| -> Result<_, BacktestError> {
-        let instance = make_strategy()?;
-        let made = &days[0].columns.names;
-        let mut runner = StrategyRunner::new(instance, made)?;
-        let mut engine = Engine::new(EngineSettings::of(spec, *name, block_rows.max(1)), Ledger::new(spec, variety)?);
-        for (day, prepared) in days.iter().zip(prepared) {
-            engine.run_day(&day.as_day(prepared), &mut runner)?;
+    // Each model has a fault of its own, so that the first by their order is told, whoever met his first.
+    let pass = |names: &[FillModelName], block_rows: usize| -> Result<Vec<_>, (usize, BacktestError)> {
+        let seat = |name: &FillModelName| -> Result<_, BacktestError> {
+            let runner = StrategyRunner::new(make_strategy()?, &days[0].columns.names)?;
+            let settings = EngineSettings::of(spec, *name, block_rows.max(1));
+            Ok(Seat { engine: Engine::new(settings, Ledger::new(spec, variety)?), runner })
+        };
+        let mut seats: Vec<Seat> = names.iter().map(seat).collect::<Result<_, _>>().map_err(|fault| (0, fault))?;
+        for day in &shared {
+            run_day(day, &mut seats)?;
         }
-        Ok((*name, engine.finish()))
+        Ok(names.iter().zip(seats).map(|(name, seat)| (*name, seat.engine.finish())).collect())
     };
-    // A fault inside a block names the block's row; row by row the same fault names its own.
-    let one = |name: &FillModelName| match replay(name, block_rows) {
-        Err(fault @ BacktestError::Runtime { .. }) if block_rows > 1 => match replay(name, 1) {
-            Err(exact @ BacktestError::Runtime { .. }) => Err(exact),
-            _ => Err(fault),
-        },
-        done => done,
+    let alone = |name: &FillModelName| {
+        let one = |block_rows| pass(std::slice::from_ref(name), block_rows).map_err(|(_, fault)| fault);
+        match one(block_rows) {
+            // A fault inside a block names the block's row; row by row the same fault names its own.
+            Err(fault @ BacktestError::Runtime { .. }) if block_rows > 1 => match one(1) {
+                Err(exact @ BacktestError::Runtime { .. }) => Err(exact),
+                _ => Err(fault),
+            },
+            done => done,
+        }
     };
-    let records: Vec<(FillModelName, Record)> = spec.fills.models.par_iter().map(one).collect::<Result<_, _>>()?;
-    let (contracts, multipliers) = contracts(days);
+    let models = spec.fills.models.as_slice();
+    let share = models.len().div_ceil(rayon::current_num_threads()).max(1);
+    let passes: Vec<Result<Vec<(FillModelName, Record)>, BacktestError>> = models
+        .par_chunks(share)
+        .map(|names| match pass(names, block_rows) {
+            Ok(records) => Ok(records),
+            // Once more, one by one: what a model's fault says must not depend on who rode beside it.
+            Err(_) => names.iter().map(alone).collect::<Result<Vec<_>, _>>().map(|all| all.concat()),
+        })
+        .collect();
+    let records = passes.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    let (contracts, multipliers, price_ticks) = contracts(days);
     let context = MetricContext {
         initial_cny: spec.account.initial_cny,
         annual_days: f64::from(spec.metrics.annual_days),
         multiplier: &multipliers,
+        price_tick: &price_ticks,
         contracts: &contracts,
     };
     let mut output = DigestBuilder::new("ghtrader backtest outputs 1");
@@ -370,23 +411,25 @@ pub fn run_prepared(
         output_digest: output.finish(),
         models,
         rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
-        prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.warnings())),
+        prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.exchange.warnings())),
+        splits: days.iter().zip(prepared).map(|(d, p)| (d.trading_day, *p.exchange.split_report())).collect(),
         fees_confirmed: tables.confirmed(),
         contracts,
     })
 }
 
-/// Contracts in the order they were main, each with its multiplier.
-fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>) {
+/// Contracts in the order they were main, each with its multiplier and price tick.
+fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>, Vec<f64>) {
     let mut names: Vec<String> = Vec::new();
-    let mut multipliers = Vec::new();
+    let (mut multipliers, mut price_ticks) = (Vec::new(), Vec::new());
     for day in days {
         if names.last() != Some(&day.contract) {
             names.push(day.contract.clone());
             multipliers.push(day.instrument.multiplier);
+            price_ticks.push(day.instrument.price_tick);
         }
     }
-    (names, multipliers)
+    (names, multipliers, price_ticks)
 }
 
 /// Which lots an automatic close takes first, in the exchange's own type.

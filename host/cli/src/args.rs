@@ -1,10 +1,12 @@
 //! Flags as typed; each command's own module makes sense of them.
 
 mod batch;
+mod compare;
 mod lineup;
 mod plugin;
 
 pub(crate) use batch::Batch;
+pub(crate) use compare::Compare;
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
 
@@ -81,6 +83,11 @@ pub(crate) enum Command {
     /// Run a strategy over recorded ticks, verify a result
     #[command(subcommand)]
     Backtest(Backtest),
+    /// Results against a champion: differences with intervals, verdicts, how much is luck
+    #[command(
+        after_help = "Example: ghtrader compare runs/v2 runs/v3 --html v3.html\nExample: ghtrader compare --batch sweep --champion edge=2"
+    )]
+    Compare(Compare),
     /// Many runs as one: plan, run, collect
     #[command(subcommand)]
     Batch(Batch),
@@ -346,6 +353,18 @@ pub(crate) enum Backtest {
     Verify {
         /// Result folder
         dir: PathBuf,
+    },
+    /// Holds a stored result against a rule set and stores the answer beside it. Exit 1 when a rule fails
+    #[command(after_help = "Example: ghtrader backtest gate runs/maker --comparison sweep.json")]
+    Gate {
+        /// Result folder
+        dir: PathBuf,
+        /// Rule set in TOML; the rules of a promotion if absent
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+        /// What `ghtrader compare --json` printed for the family that the result was chosen from
+        #[arg(long, value_name = "FILE")]
+        comparison: Option<PathBuf>,
     },
     /// The figures of a stored result
     #[command(after_help = "Example: ghtrader backtest show runs/maker")]

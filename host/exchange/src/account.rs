@@ -103,6 +103,20 @@ struct Position {
     mark_cny: f64,
 }
 
+impl Position {
+    /// Profit of what is held, against a price of each lot, at the mark; 0 without lots, whatever the mark.
+    fn profit(&self, from: impl Fn(&Lot) -> f64) -> f64 {
+        let mut profit = 0.0;
+        for side in [Side::Buy, Side::Sell] {
+            let units = self.terms.multiplier * f64::from(side.sign());
+            for lot in self.holdings[side as usize].lots() {
+                profit += units * f64::from(lot.lots) * (self.mark_cny - from(lot));
+            }
+        }
+        profit
+    }
+}
+
 /// Lots, money and margin of one account over trading days.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -113,6 +127,8 @@ pub struct Account {
     close_profit_cny: f64,
     commission_cny: f64,
     held_margin_cny: f64,
+    /// Margin of what is held: changes with fills, terms and settlements only, and is asked at every order.
+    margin_cny: f64,
 }
 
 impl Account {
@@ -141,6 +157,7 @@ impl Account {
             close_profit_cny: 0.0,
             commission_cny: 0.0,
             held_margin_cny: 0.0,
+            margin_cny: 0.0,
         })
     }
 
@@ -153,6 +170,7 @@ impl Account {
     /// Changes a contract's terms, at the start of a trading day.
     pub fn set_terms(&mut self, contract: usize, terms: Terms) {
         self.positions[contract].terms = terms;
+        self.margin_cny = self.margin_of_lots();
     }
 
     /// Number of contracts.
@@ -347,21 +365,13 @@ impl Account {
         }
         self.close_profit_cny += booking.close_profit_cny;
         self.commission_cny += booking.fee_cny;
+        self.margin_cny = self.margin_of_lots();
         booking
     }
 
     /// Profit of what is held, against reference or open prices, at the marks.
     fn profit(&self, from: impl Fn(&Lot) -> f64) -> f64 {
-        let mut profit = 0.0;
-        for position in &self.positions {
-            for side in [Side::Buy, Side::Sell] {
-                let units = position.terms.multiplier * f64::from(side.sign());
-                for lot in position.holdings[side as usize].lots() {
-                    profit += units * f64::from(lot.lots) * (position.mark_cny - from(lot));
-                }
-            }
-        }
-        profit
+        self.positions.iter().map(|position| position.profit(&from)).sum()
     }
 
     fn margin_rate(&self, position: &Position, side: Side) -> f64 {
@@ -390,23 +400,32 @@ impl Account {
                 cost += lot_units * lot.reference_cny;
             }
         }
-        let rest = self.equity_cny() - if units == 0.0 && cost == 0.0 { 0.0 } else { units * position.mark_cny - cost };
-        EquityLine { base_cny: rest - cost, units }
+        let others = self.positions.iter().enumerate().filter(|(other, _)| *other != contract);
+        let others: f64 = others.map(|(_, p)| p.profit(|lot| lot.reference_cny)).sum();
+        EquityLine { base_cny: self.settled_balance_cny() + others - cost, units }
     }
 
     /// Margin of what is held: today's lots at their open price, older ones at the last settlement.
     pub fn margin_cny(&self) -> f64 {
-        let positions: Vec<MarginPosition<'_>> = self
-            .positions
-            .iter()
-            .map(|p| {
-                let lots = |side: Side| p.holdings[side as usize].lots().map(|lot| (lot.reference_cny, lot.lots));
-                let rates = (self.margin_rate(p, Side::Buy), self.margin_rate(p, Side::Sell));
-                let product = p.terms.contract.variety().product();
-                MarginPosition::new(product, p.terms.multiplier, rates, lots(Side::Buy), lots(Side::Sell))
-            })
-            .collect();
-        margin_cny(&positions, self.config.large_side)
+        self.margin_cny
+    }
+
+    fn margin_of_lots(&self) -> f64 {
+        match self.positions.as_slice() {
+            // The usual account, without a list to make.
+            [only] => margin_cny(&[self.margin_of(only)], self.config.large_side),
+            all => {
+                let all: Vec<MarginPosition<'_>> = all.iter().map(|p| self.margin_of(p)).collect();
+                margin_cny(&all, self.config.large_side)
+            }
+        }
+    }
+
+    fn margin_of<'a>(&self, p: &'a Position) -> MarginPosition<'a> {
+        let lots = |side: Side| p.holdings[side as usize].lots().map(|lot| (lot.reference_cny, lot.lots));
+        let rates = (self.margin_rate(p, Side::Buy), self.margin_rate(p, Side::Sell));
+        let product = p.terms.contract.variety().product();
+        MarginPosition::new(product, p.terms.multiplier, rates, lots(Side::Buy), lots(Side::Sell))
     }
 
     /// Money for opening: equity less margin and what working orders keep.
@@ -457,7 +476,8 @@ impl Account {
             }
         }
         self.held_margin_cny = 0.0;
-        state.margin_cny = self.margin_cny();
+        self.margin_cny = self.margin_of_lots();
+        state.margin_cny = self.margin_cny;
         state.available_cny = state.balance_cny - state.margin_cny;
         state.risk_ratio = if state.margin_cny == 0.0 { 0.0 } else { state.margin_cny / state.balance_cny };
         self.static_cny = state.balance_cny;

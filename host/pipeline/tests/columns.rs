@@ -97,7 +97,7 @@ impl Native {
                 version: "0.1.0".to_owned(),
                 description: "Shows what it is told.".to_owned(),
                 source: String::new(),
-                contract: "0.1.0-next".to_owned(),
+                contract: "0.1.0".to_owned(),
                 inputs: ["datetime", "last_price"][usize::from(!feature)..].iter().map(|s| (*s).to_owned()).collect(),
                 warmup_rows: feature.then_some(LAG as u32),
                 lookahead_rows: (!feature).then_some(AHEAD as u32),

@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests")
 }
 
-/// `0.1.0-next/maker.wasm` and the like.
+/// `0.1.0/maker.wasm` and the like.
 fn files() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for version in std::fs::read_dir(folder()).unwrap().flatten().filter(|e| e.path().is_dir()) {

@@ -5,7 +5,7 @@ use crate::manifest::PluginManifest;
 use crate::{FIXTURE_SECTION, Finding, Fixture, HostConfig, PluginHost, Splits, manifest_check};
 use std::borrow::Cow;
 use wasm_encoder::{CustomSection, Section};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{BinaryReader, Encoding, Parser, Payload};
 
 /// Name of the custom section with the canonical manifest.
 pub const MANIFEST_SECTION: &str = "ghtrader:manifest";
@@ -124,7 +124,48 @@ fn encode(core_wasm: &[u8], manifest: Option<&PluginManifest>) -> Result<Vec<u8>
     encoder.and_then(|mut encoder| encoder.encode()).map_err(|e| invalid(format!("{e:#}")))
 }
 
-/// The SDK's bindings leave a section that names the world.
+/// The core module of an artefact that is nothing else: packing that module again gives the same component, byte by byte.
+///
+/// Then the component adds nothing to the module but what the contract says of it, and the module may be called by itself.
+pub(crate) fn bare_module<'a>(artefact: &'a [u8], version: &Version, role: crate::Role) -> Option<&'a [u8]> {
+    if !version.bare {
+        return None;
+    }
+    let init = format!("{PACKAGE}{role}@{}#init", version.name);
+    let modules = Parser::new(0).parse_all(artefact).flatten().filter_map(|payload| match payload {
+        Payload::ModuleSection { unchecked_range, .. } => artefact.get(unchecked_range),
+        _ => None,
+    });
+    let module = modules.into_iter().find(|module| exports(module, &init))?;
+    let mut described = module.to_vec();
+    version.embed_world(&mut described, role).ok()?;
+    let mut encoder = wit_component::ComponentEncoder::default().module(&described).ok()?;
+    let component = encoder.encode().ok()?;
+    let rest = artefact.strip_prefix(component.as_slice())?;
+    only_custom_sections(rest).then_some(module)
+}
+
+fn exports(module: &[u8], name: &str) -> bool {
+    Parser::new(0).parse_all(module).flatten().any(|payload| match payload {
+        Payload::ExportSection(section) => section.into_iter().flatten().any(|export| export.name == name),
+        _ => false,
+    })
+}
+
+/// Whether bytes behind a component are custom sections and no more.
+fn only_custom_sections(rest: &[u8]) -> bool {
+    let mut reader = BinaryReader::new(rest, 0);
+    while !reader.eof() {
+        let section = reader.read_u8().and_then(|id| Ok((id, reader.read_var_u32()?)));
+        let Ok((0, bytes)) = section else { return false };
+        if reader.read_bytes(bytes as usize).is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// A module may carry a section that names its world.
 fn names_its_world(module: &[u8]) -> bool {
     Parser::new(0).parse_all(module).flatten().any(|payload| match payload {
         Payload::CustomSection(section) => section.name().starts_with("component-type"),

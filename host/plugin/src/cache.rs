@@ -1,13 +1,14 @@
 //! Compiled code on disk, under the engine's compatibility hash and the artefact's digest.
 #![expect(unsafe_code, reason = "loading compiled code is unsafe by nature; see `CompileCache::load`")]
 
+use crate::engine::Compiled;
 use ghtrader_core::Digest;
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 /// A folder `<dir>/<compatibility>/<artefact>.cwasm`, each file with its own digest beside it.
 ///
@@ -29,8 +30,8 @@ impl CompileCache {
         (dir.join(format!("{artefact}.cwasm")), dir.join(format!("{artefact}.sha256")))
     }
 
-    /// The compiled code, if it is there, whole, and made by this build of the engine.
-    pub(crate) fn load(&self, engine: &Engine, artefact: &Digest) -> Option<Component> {
+    /// The compiled code, if it is there, whole, of that kind, and made by this build of the engine.
+    pub(crate) fn load(&self, engine: &Engine, artefact: &Digest, as_module: bool) -> Option<Compiled> {
         let (code, digest) = self.paths(engine, artefact);
         let expected: Digest = std::fs::read_to_string(digest).ok()?.parse().ok()?;
         let bytes = std::fs::read(code).ok()?;
@@ -39,13 +40,23 @@ impl CompileCache {
         }
         // SAFETY: the bytes are those that `store` wrote for this very engine: the folder is named by its compatibility hash and
         // the digest of exactly these bytes, already in memory, has been checked.
-        unsafe { Component::deserialize(engine, &bytes) }.ok()
+        unsafe {
+            if as_module {
+                Module::deserialize(engine, &bytes).ok().map(Compiled::Module)
+            } else {
+                Component::deserialize(engine, &bytes).ok().map(Compiled::Component)
+            }
+        }
     }
 
     /// Keeps the compiled code; code first, its digest last, so that a half-written pair is a miss.
-    pub(crate) fn store(&self, engine: &Engine, artefact: &Digest, component: &Component) {
+    pub(crate) fn store(&self, engine: &Engine, artefact: &Digest, compiled: &Compiled) {
         let (code, digest) = self.paths(engine, artefact);
-        let Ok(bytes) = component.serialize() else { return };
+        let bytes = match compiled {
+            Compiled::Component(component) => component.serialize(),
+            Compiled::Module(module) => module.serialize(),
+        };
+        let Ok(bytes) = bytes else { return };
         if bytes.len() as u64 > self.max_bytes {
             return;
         }

@@ -3,12 +3,12 @@
 //! A version's types, names and signatures stand in its module alone and never change once it is released; what lies behind the
 //! traits is the host's own and may.
 
-use crate::guest::{self, Lookup, Refusal};
+use crate::guest::{self, Lookup, Refusal, Running};
 use crate::manifest::Role;
 use crate::sandbox::Guarded;
 use crate::{
-    AccountView, Boundary, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance, Params,
-    Plugin, PluginFault, StrategyDescription, StrategyInstance, v_dev, v_next,
+    Boundary, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance, Params, Plugin,
+    PluginFault, Step, StrategyDescription, StrategyInstance, v_dev, v0_1,
 };
 use wasmtime::Store;
 use wasmtime::component::Linker;
@@ -19,7 +19,7 @@ use wit_parser::Resolve;
 pub const SUPPORTED_CONTRACTS: [&str; VERSIONS.len()] = [VERSIONS[0].name, VERSIONS[1].name];
 
 /// All versions, newest last.
-const VERSIONS: [Version; 2] = [Version::of::<v_next::Next>(), Version::of::<v_dev::Dev>()];
+const VERSIONS: [Version; 2] = [Version::of::<v0_1::Released>(), Version::of::<v_dev::Dev>()];
 
 /// What a guest's function gives: a value, or the plugin's own refusal.
 pub(crate) type Answered<T> = wasmtime::Result<Result<T, Refusal>>;
@@ -41,6 +41,9 @@ pub(crate) trait Contract {
 
     /// The functions of a role's interface.
     fn functions(role: Role) -> &'static [&'static str];
+
+    /// A component that is nothing but its module may be called as that.
+    const BARE: bool;
 }
 
 /// The functions of a feature.
@@ -48,29 +51,125 @@ pub(crate) trait FeatureGuest: Sized + Send + 'static {
     fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self>;
     fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<FeatureDescription>;
     fn boundary(&self, store: &mut Store<Guarded>, kind: Boundary) -> wasmtime::Result<()>;
-    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64]) -> Answered<Vec<f64>>;
+    /// Appends the values if they are as many as are due, and gives their number.
+    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64], due: usize, out: &mut Vec<f64>) -> Answered<usize>;
 }
 
 /// The functions of a label.
 pub(crate) trait LabelGuest: Sized + Send + 'static {
     fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self>;
     fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<LabelDescription>;
-    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64], emit: u32) -> Answered<Vec<f64>>;
+    /// Appends the values if they are as many as are due, and gives their number.
+    fn compute(
+        &self,
+        store: &mut Store<Guarded>,
+        rows: &[u64],
+        emit: u32,
+        due: usize,
+        out: &mut Vec<f64>,
+    ) -> Answered<usize>;
 }
 
 /// The functions of a strategy.
 pub(crate) trait StrategyGuest: Sized + Send + 'static {
     fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self>;
     fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<StrategyDescription>;
-    fn load(&self, store: &mut Store<Guarded>, rows: &[u64]) -> wasmtime::Result<()>;
-    /// The row at which it acts, and its packed actions.
-    fn run(
+    /// Appends its packed actions, and gives the row at which it acts.
+    fn run(&self, store: &mut Store<Guarded>, step: &Step<'_>, actions: &mut Vec<u64>) -> Answered<u32>;
+}
+
+/// A guest in one of two ways: as a component, or as the module that it is nothing but.
+pub(crate) enum Either<C, B> {
+    Component(C),
+    Bare(B),
+}
+
+impl<C, B> Either<C, B> {
+    fn find(
+        store: &mut Store<Guarded>,
+        lookup: &Lookup<'_>,
+        component: impl FnOnce(&mut Store<Guarded>, &Lookup<'_>) -> wasmtime::Result<C>,
+        bare: impl FnOnce(&mut Store<Guarded>, &Lookup<'_>) -> wasmtime::Result<B>,
+    ) -> wasmtime::Result<Self> {
+        match lookup.running {
+            Running::Component(_) => component(store, lookup).map(Self::Component),
+            Running::Module(_) => bare(store, lookup).map(Self::Bare),
+        }
+    }
+}
+
+impl<C: FeatureGuest, B: FeatureGuest> FeatureGuest for Either<C, B> {
+    fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self> {
+        Self::find(store, lookup, C::find, B::find)
+    }
+
+    fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<FeatureDescription> {
+        match self {
+            Self::Component(guest) => guest.init(store, params, of),
+            Self::Bare(guest) => guest.init(store, params, of),
+        }
+    }
+
+    fn boundary(&self, store: &mut Store<Guarded>, kind: Boundary) -> wasmtime::Result<()> {
+        match self {
+            Self::Component(guest) => guest.boundary(store, kind),
+            Self::Bare(guest) => guest.boundary(store, kind),
+        }
+    }
+
+    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64], due: usize, out: &mut Vec<f64>) -> Answered<usize> {
+        match self {
+            Self::Component(guest) => guest.compute(store, rows, due, out),
+            Self::Bare(guest) => guest.compute(store, rows, due, out),
+        }
+    }
+}
+
+impl<C: LabelGuest, B: LabelGuest> LabelGuest for Either<C, B> {
+    fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self> {
+        Self::find(store, lookup, C::find, B::find)
+    }
+
+    fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<LabelDescription> {
+        match self {
+            Self::Component(guest) => guest.init(store, params, of),
+            Self::Bare(guest) => guest.init(store, params, of),
+        }
+    }
+
+    fn compute(
         &self,
         store: &mut Store<Guarded>,
-        rows: (u32, u32),
-        account: &AccountView,
-        events: &[u64],
-    ) -> Answered<(u32, Vec<u64>)>;
+        rows: &[u64],
+        emit: u32,
+        due: usize,
+        out: &mut Vec<f64>,
+    ) -> Answered<usize> {
+        match self {
+            Self::Component(guest) => guest.compute(store, rows, emit, due, out),
+            Self::Bare(guest) => guest.compute(store, rows, emit, due, out),
+        }
+    }
+}
+
+impl<C: StrategyGuest, B: StrategyGuest> StrategyGuest for Either<C, B> {
+    fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self> {
+        Self::find(store, lookup, C::find, B::find)
+    }
+
+    fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<StrategyDescription> {
+        match self {
+            Self::Component(guest) => guest.init(store, params, of),
+            Self::Bare(guest) => guest.init(store, params, of),
+        }
+    }
+
+    fn run(&self, store: &mut Store<Guarded>, step: &Step<'_>, actions: &mut Vec<u64>) -> Answered<u32> {
+        match self {
+            Self::Component(guest) => guest.run(store, step, actions),
+            Self::Bare(guest) => guest.run(store, step, actions),
+        }
+    }
 }
 
 type Make<I> = fn(&Plugin, &Params, &Instrument) -> Result<Box<I>, PluginFault>;
@@ -80,6 +179,8 @@ type Make<I> = fn(&Plugin, &Params, &Instrument) -> Result<Box<I>, PluginFault>;
 pub(crate) struct Version {
     pub(crate) name: &'static str,
     pub(crate) released: bool,
+    /// See [`Contract::BARE`].
+    pub(crate) bare: bool,
     wit: &'static str,
     pub(crate) link: fn(&mut Linker<Guarded>) -> wasmtime::Result<()>,
     pub(crate) functions: fn(Role) -> &'static [&'static str],
@@ -93,6 +194,7 @@ impl Version {
         Self {
             name: C::VERSION,
             released: C::RELEASED,
+            bare: C::BARE,
             wit: C::WIT,
             link: C::link,
             functions: C::functions,

@@ -2,8 +2,8 @@
 
 use crate::trace::{Splits, trace_feature, trace_label, trace_strategy};
 use crate::{
-    AccountView, Boundary, FeatureDescription, FeatureInstance, Fixture, LabelDescription, LabelInstance, Limits,
-    Params, Plugin, PluginFault, Role, StrategyDescription, StrategyInstance,
+    Boundary, FeatureDescription, FeatureInstance, Fixture, LabelDescription, LabelInstance, Limits, Params, Plugin,
+    PluginFault, Role, Step, StrategyDescription, StrategyInstance,
 };
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -204,25 +204,11 @@ impl StrategyInstance for Timed<'_, dyn StrategyInstance> {
         self.instance.description()
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        let began = Instant::now();
-        self.instance.load(rows)?;
-        self.meter.add(began, 0);
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        events: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault> {
         let (began, before) = (Instant::now(), actions.len());
-        let at = self.instance.run(start, until, account, events, actions)?;
-        // All runs over a block are one sample, together with its load.
-        let before_ns = self.meter.calls_ns.pop().unwrap_or(0);
+        let at = self.instance.run(step, actions)?;
+        // All runs over a block are one sample.
+        let before_ns = if step.rows.is_some() { 0 } else { self.meter.calls_ns.pop().unwrap_or(0) };
         self.meter.add(began, actions.len() - before);
         if let Some(block_ns) = self.meter.calls_ns.last_mut() {
             *block_ns += before_ns;

@@ -4,7 +4,7 @@ use crate::Finding;
 use std::sync::OnceLock;
 use std::time::Duration;
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, Inlining};
+use wasmtime::{Config, Engine, Inlining, Module};
 
 /// Length of an epoch. Short enough for a live call's limit, long enough to cost nothing.
 const EPOCH: Duration = Duration::from_millis(1);
@@ -65,9 +65,22 @@ fn ticking(engine: Engine) -> Result<Engine, Finding> {
     Ok(engine)
 }
 
-/// Validates and compiles a component.
-pub(crate) fn compile(engine: &Engine, artefact: &[u8]) -> Result<Component, Finding> {
-    Component::new(engine, artefact).map_err(|e| {
-        Finding::new("component_invalid", format!("the component does not compile: {e:#}"), "build and pack it again")
-    })
+/// Compiled code: of a component, or of the module that a component is nothing but.
+pub(crate) enum Compiled {
+    Component(Component),
+    Module(Module),
+}
+
+impl Compiled {
+    /// Validates and compiles an artefact, or its module where that is all of it.
+    pub(crate) fn new(engine: &Engine, artefact: &[u8], module: Option<&[u8]>) -> Result<Self, Finding> {
+        let compiled = match module {
+            Some(module) => Module::new(engine, module).map(Self::Module),
+            None => Component::new(engine, artefact).map(Self::Component),
+        };
+        compiled.map_err(|e| {
+            let what = format!("the component does not compile: {e:#}");
+            Finding::new("component_invalid", what, "build and pack it again")
+        })
+    }
 }

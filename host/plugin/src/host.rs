@@ -2,7 +2,7 @@
 
 use crate::cache::CompileCache;
 use crate::contract::Version;
-use crate::engine;
+use crate::engine::{self, Compiled};
 use crate::manifest::Role;
 use crate::params::param_fault;
 use crate::sandbox::InstanceSlots;
@@ -110,21 +110,22 @@ impl PluginHost {
             Metering::Off => engine::get()?,
             Metering::On => engine::metered()?,
         };
-        let digest = Digest::of(artefact);
-        let cached = self.cache.as_ref().and_then(|c| c.load(engine, &digest));
-        let component = match cached {
-            Some(component) => component,
-            None => {
-                let component = engine::compile(engine, artefact)?;
-                if let Some(cache) = &self.cache {
-                    cache.store(engine, &digest, &component);
-                }
-                component
-            }
-        };
         let version = Version::find(&manifest.plugin.contract);
         let version = version.ok_or_else(|| manifest_check::unsupported_contract(&manifest.plugin.contract))?;
-        let code = guest::Code::new(engine, &component, version, manifest.plugin.role)?;
+        let digest = Digest::of(artefact);
+        let module = artefact::bare_module(artefact, &version, manifest.plugin.role);
+        let cached = self.cache.as_ref().and_then(|c| c.load(engine, &digest, module.is_some()));
+        let compiled = match cached {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = Compiled::new(engine, artefact, module)?;
+                if let Some(cache) = &self.cache {
+                    cache.store(engine, &digest, &compiled);
+                }
+                compiled
+            }
+        };
+        let code = guest::Code::new(engine, &compiled, version, manifest.plugin.role)?;
         let identity: Arc<str> = manifest.identity().into();
         Ok(Arc::new(Plugin { digest, manifest, identity, code, host: self.clone() }))
     }

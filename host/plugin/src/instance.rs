@@ -126,32 +126,32 @@ pub trait LabelInstance: Send {
     }
 }
 
-/// A strategy: runs over a loaded block until it acts.
+/// What a strategy is asked in one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The next block of rows, row-major, one word an input; `None` goes on with the block before.
+    pub rows: Option<&'a [u64]>,
+    /// First row of the block to handle.
+    pub start: u32,
+    /// The row behind the last one to handle.
+    pub until: u32,
+    /// The account, the same for all rows of the step.
+    pub account: &'a AccountView,
+    /// What happened before row `start` was seen, packed, four words each; between `start` and `until` there is nothing.
+    pub events: &'a [u64],
+}
+
+/// A strategy: runs over a block until it acts.
 pub trait StrategyInstance: Send {
     /// Inputs and warm-up, for these parameters.
     fn description(&self) -> &StrategyDescription;
 
-    /// Hands over a block of rows, row-major, one word an input. The one before it is forgotten.
+    /// Handles the rows of a step and returns the first one at which the plugin acts, its actions appended to `actions`
+    /// (packed, four words each, see [`ghtrader_kernels::wire`]); the step's `until`, and no action, if it does not act.
     ///
     /// # Errors
     /// The plugin's fault; after any but [`PluginFault::Error`] the instance is retired.
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault>;
-
-    /// Handles the rows `start..until` of the block and returns the first one at which the plugin acts, its actions appended to
-    /// `actions` (packed, four words each, see [`ghtrader_kernels::wire`]); `until`, and no action, if it does not act.
-    ///
-    /// All `events` (packed, four words each) happened before row `start` was seen; between `start` and `until` there is none.
-    ///
-    /// # Errors
-    /// The plugin's fault; after any but [`PluginFault::Error`] the instance is retired.
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        events: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault>;
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault>;
 
     /// Linear memory held now, in bytes; `None` for a native instance.
     fn memory_bytes(&self) -> Option<u64> {

@@ -30,8 +30,8 @@ mod proof;
 mod registry;
 mod sandbox;
 mod trace;
+mod v0_1;
 mod v_dev;
-mod v_next;
 mod version;
 
 pub use admission::{Admission, Check};
@@ -44,7 +44,7 @@ pub use fixture::{FIXTURE_SECTION, Fixture, FixtureError, MAX_FIXTURE_BYTES, MAX
 pub use ghtrader_kernels::wire::Boundary;
 pub use host::{Plugin, PluginHost};
 pub use instance::{
-    AccountView, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance, OutputColumn,
+    AccountView, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance, OutputColumn, Step,
     StrategyDescription, StrategyInstance,
 };
 pub use limits::{HostConfig, Limits};

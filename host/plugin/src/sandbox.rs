@@ -24,7 +24,14 @@ pub(crate) struct Guarded {
     growth: Growth,
     deadline: Deadline,
     pub(crate) log: GuestLog,
+    /// What one call may give back.
+    pub(crate) output_bytes: usize,
 }
+
+/// A call gave back more than it may.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("gave back more than it may")]
+pub(crate) struct TooMuch;
 
 /// Bounds the growth of memories and tables by a trap, so that an allocator in the guest cannot hide it.
 #[derive(Debug)]
@@ -213,7 +220,9 @@ impl<F> Sandbox<F> {
         instantiate: impl FnOnce(&mut Store<Guarded>) -> wasmtime::Result<F>,
     ) -> Result<Self, PluginFault> {
         let slot = slots.take(plugin)?;
+        let output_bytes = usize::try_from(u64::from(limits.output_mib) << 20).unwrap_or(usize::MAX);
         let guarded = Guarded {
+            output_bytes,
             growth: Growth { memory_bytes: 0, memory_limit: u64::from(limits.memory_mib) << 20, table_elements: 0 },
             deadline: Deadline::default(),
             log: GuestLog {
@@ -228,7 +237,7 @@ impl<F> Sandbox<F> {
         };
         let mut store = Store::new(engine, guarded);
         store.limiter(|g| &mut g.growth);
-        store.set_hostcall_fuel(usize::try_from(u64::from(limits.output_mib) << 20).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(output_bytes);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.expired()?));
         // Only the engine that counts instructions takes fuel.
         let _ = store.set_fuel(METERED_FUEL);
@@ -335,9 +344,9 @@ fn fault(error: &wasmtime::Error, at: CallSite, log: &GuestLog, limits: &Limits)
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return PluginFault::Trap { at, trap: trap.to_string(), log: log.lines() };
     }
-    // The engine has no public type for this one; a test holds the words.
+    // The engine has no public type for its own; a test holds the words.
     let cause = error.root_cause().to_string();
-    if cause.contains("fuel allocated for hostcalls") {
+    if error.is::<TooMuch>() || cause.contains("fuel allocated for hostcalls") {
         return PluginFault::Output { at, limit_mib: limits.output_mib.into() };
     }
     PluginFault::Contract { at, what: cut(&cause, 1024) }

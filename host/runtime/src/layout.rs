@@ -15,14 +15,14 @@ pub struct DayColumns {
     pub values: Vec<Vec<f64>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Source {
     Tick(Column),
     Made(usize),
 }
 
 /// The resolved inputs of a plugin, in the order of its words.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InputLayout {
     sources: Vec<Source>,
 }

@@ -160,7 +160,7 @@ impl Lineup {
             scores.copy_from_slice(&model.probabilities(|k| features[k]));
         }
         self.runner.layout().pack_row(view, row, &self.made, &mut self.words);
-        let asked = self.runner.load(&self.words).and_then(|()| self.runner.run(0, 1, account, events, actions));
+        let asked = self.runner.run(Some(&self.words), 0..1, account, events, actions);
         match asked {
             Ok(_) => Ok(answer),
             Err(RuntimeError::Plugin(PluginFault::Error { .. })) => {

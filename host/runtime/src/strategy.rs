@@ -2,7 +2,8 @@
 
 use crate::{InputLayout, RuntimeError};
 use ghtrader_kernels::wire::{Action, Event, WORDS};
-use ghtrader_plugin::{AccountView, StrategyInstance};
+use ghtrader_plugin::{AccountView, Step, StrategyInstance};
+use std::ops::Range;
 
 /// Drives a strategy: hands it blocks, lets it run until it acts, decodes what it wants.
 pub struct StrategyRunner {
@@ -37,24 +38,17 @@ impl StrategyRunner {
         &self.layout
     }
 
-    /// Hands over a block packed by [`Self::layout`]; the block before is forgotten.
+    /// Runs `rows` of a block; gives the row at which it acts (the range's end if it does not).
     ///
-    /// # Errors
-    /// The plugin's fault.
-    pub fn load(&mut self, words: &[u64]) -> Result<(), RuntimeError> {
-        Ok(self.instance.load(words)?)
-    }
-
-    /// Runs the rows `start..until` of the block; gives the row at which it acts (`until` if it does not).
-    ///
-    /// `actions` is replaced by what it does there.
+    /// `block` is the next one, packed by [`Self::layout`]; `None` goes on with the one before. `actions` is replaced by what
+    /// the strategy does.
     ///
     /// # Errors
     /// The plugin's fault, or [`RuntimeError::Contract`] for a row outside the range or an action that cannot be read.
     pub fn run(
         &mut self,
-        start: u32,
-        until: u32,
+        block: Option<&[u64]>,
+        rows: Range<u32>,
         account: &AccountView,
         events: &[Event],
         actions: &mut Vec<Action>,
@@ -65,7 +59,9 @@ impl StrategyRunner {
         }
         self.action_words.clear();
         actions.clear();
-        let at = self.instance.run(start, until, account, &self.event_words, &mut self.action_words)?;
+        let Range { start, end: until } = rows;
+        let step = Step { rows: block, start, until, account, events: &self.event_words };
+        let at = self.instance.run(&step, &mut self.action_words)?;
         if at < start || at > until || (at == until) != self.action_words.is_empty() {
             return Err(RuntimeError::Contract {
                 what: format!(

@@ -1,6 +1,6 @@
 //! How much of a result is the luck of having tried many variants.
 
-use crate::{mean, normal_quantile, psr, sample_std};
+use crate::{normal_quantile, psr};
 use serde::{Deserialize, Serialize};
 
 /// Euler's constant γ.
@@ -44,15 +44,46 @@ pub enum PboMeasure {
 }
 
 impl PboMeasure {
-    fn of(self, values: &[f64]) -> f64 {
-        let m = mean(values);
+    /// From the sums of chosen blocks.
+    fn of(self, part: BlockSum) -> f64 {
+        let m = part.sum / part.count;
         match self {
             Self::Mean => m,
-            Self::Sharpe => match sample_std(values) {
-                Some(std) if std > 0.0 => m / std,
-                _ if m == 0.0 => 0.0,
-                _ => m.signum() * f64::INFINITY,
-            },
+            Self::Sharpe if part.low < part.high && part.count >= 2.0 => {
+                let centre = part.centred / part.count;
+                let variance = (part.squares - part.centred * centre).max(0.0) / (part.count - 1.0);
+                m / variance.sqrt()
+            }
+            Self::Sharpe if m == 0.0 => 0.0,
+            Self::Sharpe => m.signum() * f64::INFINITY,
+        }
+    }
+}
+
+/// What a measure needs of some periods; the sums of blocks add up, so that no choice of blocks reads a period again.
+#[derive(Debug, Clone, Copy)]
+struct BlockSum {
+    count: f64,
+    sum: f64,
+    /// Sum and squares of the values less their variant's mean over all periods, which keeps the digits of the variance.
+    centred: f64,
+    squares: f64,
+    low: f64,
+    high: f64,
+}
+
+impl BlockSum {
+    const NONE: Self =
+        Self { count: 0.0, sum: 0.0, centred: 0.0, squares: 0.0, low: f64::INFINITY, high: f64::NEG_INFINITY };
+
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum + other.sum,
+            centred: self.centred + other.centred,
+            squares: self.squares + other.squares,
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
         }
     }
 }
@@ -83,16 +114,26 @@ pub fn pbo_cscv(returns: &[Vec<f64>], blocks: usize, measure: PboMeasure) -> Opt
     }
     let block_rows = returns.len() / blocks;
     let rows = &returns[returns.len() - block_rows * blocks..];
+    let centres: Vec<f64> =
+        (0..variants).map(|v| rows.iter().map(|row| row[v]).sum::<f64>() / rows.len() as f64).collect();
+    let block_sums: Vec<Vec<BlockSum>> = rows
+        .chunks(block_rows)
+        .map(|block| {
+            let one = |v: usize| {
+                block.iter().fold(BlockSum::NONE, |sum, row| {
+                    let (x, d) = (row[v], row[v] - centres[v]);
+                    sum.plus(&BlockSum { count: 1.0, sum: x, centred: d, squares: d * d, low: x, high: x })
+                })
+            };
+            (0..variants).map(one).collect()
+        })
+        .collect();
     let scores = |chosen: u32| -> Vec<f64> {
-        (0..variants)
-            .map(|v| {
-                let values: Vec<f64> = (0..blocks)
-                    .filter(|b| chosen >> b & 1 == 1)
-                    .flat_map(|b| rows[b * block_rows..(b + 1) * block_rows].iter().map(move |row| row[v]))
-                    .collect();
-                measure.of(&values)
-            })
-            .collect()
+        let mut total = vec![BlockSum::NONE; variants];
+        for block in (0..blocks).filter(|b| chosen >> b & 1 == 1) {
+            total.iter_mut().zip(&block_sums[block]).for_each(|(t, b)| *t = t.plus(b));
+        }
+        total.into_iter().map(|t| measure.of(t)).collect()
     };
     let all = (1u32 << blocks) - 1;
     let mut logits: Vec<f64> = (0..=all)

@@ -176,3 +176,118 @@ fn degenerate_input_has_no_result() {
     assert!(quantile(&[], 0.5).is_nan() && mean(&[]).is_nan() && auc(&[], &[]).is_nan());
     assert_eq!(max_drawdown(&[100.0, 120.0, 90.0]), 30.0);
 }
+
+/// A made-up day-to-day series: independent normal, heavy-tailed, or with autocorrelation.
+fn made_up(kind: usize, n: usize, rng: &mut Rng) -> Vec<f64> {
+    let mut last = rng.normal();
+    let mut heavy = || {
+        let chi = (0..3).map(|_| rng.normal().powi(2)).sum::<f64>() / 3.0;
+        rng.normal() / chi.sqrt()
+    };
+    match kind {
+        0 => (0..n).map(|_| rng.normal()).collect(),
+        1 => (0..n).map(|_| heavy()).collect(),
+        _ => (0..n)
+            .map(|_| {
+                last = 0.3 * last + rng.normal() * 0.91f64.sqrt();
+                last
+            })
+            .collect(),
+    }
+}
+
+/// B-29
+#[test]
+fn the_interval_of_a_mean_covers_on_few_days() {
+    for (kind, n, least, most) in [
+        (0, 20, 0.935, 0.975),
+        (0, 60, 0.935, 0.97),
+        (1, 20, 0.94, 0.985),
+        (1, 60, 0.935, 0.98),
+        (2, 20, 0.90, 0.95),
+        (2, 60, 0.90, 0.95),
+    ] {
+        let (kernel, mut rng, trials) = (BlockKernel::new(n, 5.0).unwrap(), Rng::new(41 + kind as u64), 3000);
+        let covered =
+            (0..trials).filter(|_| kernel.mean_interval(&made_up(kind, n, &mut rng), 0.95).covers(0.0)).count();
+        let share = covered as f64 / f64::from(trials);
+        assert!((least..=most).contains(&share), "kind {kind}, {n} days: {share}");
+    }
+}
+
+#[test]
+fn the_kernel_is_what_resamples_show() {
+    let mut rng = Rng::new(9);
+    for n in [20, 31] {
+        let (values, kernel) = (made_up(2, n, &mut rng), BlockKernel::new(n, 5.0).unwrap());
+        let means: Vec<f64> = (0..40_000)
+            .map(|_| stationary_bootstrap_draw(n, 5.0, &mut rng).iter().map(|i| values[*i]).sum::<f64>() / n as f64)
+            .collect();
+        let (seen, said) = (sample_std(&means).unwrap(), kernel.resampled_deviation(&values));
+        assert!((seen / said - 1.0).abs() < 0.02, "{n}: {seen} {said}");
+        // For independent normal values the correction makes the variance right on average.
+        let true_variance = 1.0 / n as f64;
+        let mean_variance =
+            mean(&(0..4_000).map(|_| kernel.standard_error(&made_up(0, n, &mut rng)).powi(2)).collect::<Vec<_>>());
+        assert!((mean_variance / true_variance - 1.0).abs() < 0.03, "{n}: {mean_variance} {true_variance}");
+    }
+    // Blocks of one day are the plain bootstrap: Student's t with n − 1 degrees.
+    let plain = BlockKernel::new(25, 1.0).unwrap();
+    let values = made_up(0, 25, &mut rng);
+    assert!((plain.degrees() - 24.0).abs() < 1e-9);
+    assert!((plain.standard_error(&values) / (sample_std(&values).unwrap() / 5.0) - 1.0).abs() < 1e-12);
+    assert_eq!((BlockKernel::new(2, 5.0), BlockKernel::new(20, 0.5)), (None, None));
+    assert_eq!(plain.standard_error(&[0.1; 25]), 0.0);
+    assert_eq!(plain.p_value(f64::NAN), 1.0);
+}
+
+/// Adjusted p-values of zero-mean series that share a factor; the first `planted` have a true mean.
+fn adjusted(series: &[Vec<f64>], rng: &mut Rng) -> (Vec<f64>, Vec<f64>) {
+    let n = series[0].len();
+    let kernel = BlockKernel::new(n, 5.0).unwrap();
+    let p: Vec<f64> = series.iter().map(|s| kernel.p_value(mean(s) / kernel.standard_error(s))).collect();
+    let views: Vec<&[f64]> = series.iter().map(Vec::as_slice).collect();
+    let test = StepDown::new(&views, &p, &kernel).unwrap();
+    let draws: Vec<Vec<usize>> = (0..999).map(|_| stationary_bootstrap_draw(n, 5.0, rng)).collect();
+    // In two shares, as on two threads.
+    let counts = test.count(&draws[..400]).plus(&test.count(&draws[400..]));
+    assert_eq!(counts, test.count(&draws));
+    (test.adjusted(&counts, &p), p)
+}
+
+/// B-30
+#[test]
+fn the_best_of_many_lucky_ones_is_seldom_called_better() {
+    let (mut rng, batches, variants, days) = (Rng::new(17), 120, 40, 40);
+    let (mut any, mut alone, mut found) = (0, 0, 0);
+    for _ in 0..batches {
+        let market = made_up(1, days, &mut rng);
+        let mut series: Vec<Vec<f64>> = (0..variants)
+            .map(|_| made_up(1, days, &mut rng).iter().zip(&market).map(|(own, all)| 0.7 * own + 0.7 * all).collect())
+            .collect();
+        let (adjusted_p, p) = adjusted(&series, &mut rng);
+        any += usize::from(adjusted_p.iter().any(|p| *p <= 0.05));
+        alone += usize::from(p.iter().any(|p| *p <= 0.05));
+        assert!(adjusted_p.iter().zip(&p).all(|(a, p)| a >= p && *a <= 1.0));
+        let scale = sample_std(&series[3]).unwrap();
+        series[3].iter_mut().for_each(|v| *v += 1.5 * scale);
+        let (adjusted_p, _) = adjusted(&series, &mut rng);
+        found += usize::from(adjusted_p[3] <= 0.05);
+    }
+    assert!(any <= 12, "{any} of {batches} batches without any skill name a better one");
+    assert!(alone > 3 * any.max(6), "{alone}: without the adjustment luck would be called skill");
+    assert!(found > batches * 9 / 10, "{found} of {batches}");
+}
+
+#[test]
+fn a_step_down_is_no_weaker_than_the_largest_alone() {
+    // Two independent hypotheses far out: the second is held against itself, not against the first.
+    let mut rng = Rng::new(23);
+    let series: Vec<Vec<f64>> =
+        (0..3).map(|k| made_up(0, 60, &mut rng).iter().map(|v| v + [2.0, 0.6, 0.0][k]).collect()).collect();
+    let (adjusted_p, _) = adjusted(&series, &mut rng);
+    assert!(adjusted_p[0] <= adjusted_p[1] && adjusted_p[1] <= adjusted_p[2], "{adjusted_p:?}");
+    assert_eq!(adjusted_p[0], 0.001);
+    let kernel = BlockKernel::new(60, 5.0).unwrap();
+    assert!(StepDown::new(&[], &[], &kernel).is_none() && StepDown::new(&[&[0.0; 3]], &[1.0], &kernel).is_none());
+}

@@ -439,6 +439,6 @@ fn order_view(order: &OrderRecord, contracts: &[String], seq: u64) -> OrderView 
             OrderEnd::Rejected => "rejected",
         }
         .to_owned(),
-        reason: order.reason.to_owned(),
+        reason: order.reason_name().to_owned(),
     }
 }

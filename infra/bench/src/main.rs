@@ -5,17 +5,19 @@
 mod author;
 mod batch;
 mod decide;
+mod engine;
 mod features;
 #[path = "../../../tests/src/host.rs"]
 #[expect(unreachable_pub, dead_code, reason = "shared with the tests, which use all of it")]
 mod host;
 mod import;
 mod kills;
-mod oracle;
 mod replay;
 mod sandbox;
+mod stream;
 mod study;
 mod swap;
+mod versions;
 
 use anyhow::{Result, bail};
 
@@ -24,18 +26,20 @@ fn main() -> Result<()> {
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     match name {
         "author" => author::run(rest),
+        "engine" => engine::run(rest),
         "batch" => batch::run(rest),
         "decide" => decide::run(rest),
         "features" => features::run(rest),
         "import" => import::run(rest),
-        "oracle" => oracle::run(rest),
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
+        "stream" => stream::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
+        "study" if rest.first().is_some_and(|n| n == "compare") => versions::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, batch, decide, features, import, oracle, replay, sandbox, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, replay, sandbox, stream, study and swap"
         ),
     }
 }

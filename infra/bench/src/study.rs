@@ -136,7 +136,7 @@ fn market(seed: u64, days: u64, signal: f64) -> Result<Market> {
 }
 
 /// Runs the program beside this one and reads its document.
-fn ghtrader(root: &Path, args: &[&str]) -> Result<Value> {
+pub(crate) fn ghtrader(root: &Path, args: &[&str]) -> Result<Value> {
     let program: PathBuf = std::env::current_exe()?.with_file_name("ghtrader");
     let output = Command::new(&program)
         .arg("--root")

@@ -13,7 +13,7 @@ use ghtrader_core::{Calendar, Digest, Problem, Variety};
 use ghtrader_kernels::wire::{Action, Offset, Order, Side, Tif};
 use ghtrader_market::synth::SynthSpec;
 use ghtrader_plugin::{
-    AccountView, HostConfig, Instrument, Params, Plugin, PluginFault, PluginHost, StrategyDescription, StrategyInstance,
+    HostConfig, Instrument, Params, Plugin, PluginFault, PluginHost, Step, StrategyDescription, StrategyInstance,
 };
 use ghtrader_runtime::{Lineup, LineupParts};
 use ghtrader_trading::protocol::{
@@ -371,18 +371,8 @@ impl StrategyInstance for Sender {
         &self.description
     }
 
-    fn load(&mut self, _: &[u64]) -> Result<(), PluginFault> {
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        _: u32,
-        _: u32,
-        account: &AccountView,
-        _: &[u64],
-        out: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
+    fn run(&mut self, step: &Step<'_>, out: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        let account = step.account;
         self.client_id += 1;
         let order = Order {
             client_id: self.client_id,

@@ -2,7 +2,6 @@
 //!
 //! Every step prints what it runs and what it installs before it does so, and can be run again without harm.
 
-mod bindings;
 mod guests;
 mod python;
 mod slurm;
@@ -23,18 +22,19 @@ cargo xtask COMMAND
   setup [--ray] [--slurm]            installs what is missing: guest target, Python packages of the tests; on demand Ray
                                      (in the user's cache, 0.5 GB) and Slurm (Debian's packages)
   plugins                            builds and packs the reference plugins into plugins/target/artifacts
-  bindings                           writes the SDK's bindings anew after a change of wit/next
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
   bench decide                       tick → decision of a lineup in wasm, against the same code native
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
-  bench oracle [--stream FILE]       order, fill, position and PnL counts of the common benchmark stream
+  bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
   bench batch [--jobs N] [--json]    jobs a second on one thread and two, what a job costs, how cost grows
   bench batch --ray [--rounds N]     a batch on a Ray cluster of two nodes against two plain processes; installs Ray
+  bench stream N OUT.npy SEED        writes the common benchmark stream as a file
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
+  study compare [--markets N]        is noise called noise, and the better variant better? 200 variants a batch
   study kills [--rounds N]           kills at any moment of server and account: what was acknowledged and is lost
 ";
 
@@ -52,7 +52,6 @@ fn main() -> ExitCode {
             let host = host_build().run("build the host");
             host.and_then(|()| guests::build()).map(drop)
         }
-        "bindings" => bindings::write(),
         "lint" => lint(),
         "doc" => cargo(&["doc", "--release", "--workspace", "--no-deps"]).run("document every crate"),
         "bench" => bench(rest),
@@ -192,7 +191,7 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, features, decide, swap, batch, author, sandbox or oracle".to_owned(),
+            "bench what? import, replay, features, decide, swap, batch, author, sandbox, stream or engine".to_owned(),
         ));
     };
     guests::setup()?;
@@ -214,8 +213,8 @@ fn bench(args: &[String]) -> Result<(), Failure> {
 }
 
 fn study(args: &[String]) -> Result<(), Failure> {
-    if !args.first().is_some_and(|name| ["signal", "kills"].contains(&name.as_str())) {
-        return Err(Failure("study what? signal or kills".to_owned()));
+    if !args.first().is_some_and(|name| ["signal", "compare", "kills"].contains(&name.as_str())) {
+        return Err(Failure("study what? signal, compare or kills".to_owned()));
     }
     host_build().run("build the study")?;
     let artefacts = guests::build()?;

@@ -1,6 +1,6 @@
 //! The packed words of the contract: what strategies ask for and what they are told, four words each.
 //!
-//! The layout is written down in `wit/next/plugin.wit` at `strategy.run`; this module is its only implementation.
+//! The layout is written down in `wit/v0.1.0/plugin.wit` at `strategy.run`; this module is its only implementation.
 
 /// Words of one action or one event.
 pub const WORDS: usize = 4;

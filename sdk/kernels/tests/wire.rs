@@ -70,7 +70,7 @@ proptest! {
     }
 }
 
-/// The numbers stand in `wit/next/plugin.wit`; changing one is a change of the contract.
+/// The numbers stand in `wit/v0.1.0/plugin.wit`; changing one is a change of the contract.
 #[test]
 fn words_are_those_of_the_contract() {
     let place = Action::Place(Order {

@@ -1,161 +1,206 @@
-//! The component side: bindings to the contract, and the glue between them and the drivers.
+//! The component side: the functions of the contract, between the engine and the drivers.
 //!
-//! Public for the export macros alone; compiled for wasm32 only.
+//! Public for the export macros alone; compiled for wasm32 only. The contract `ghtrader:plugin@0.1.0` is released and small,
+//! so its bindings are written by hand: an author's first build needs no generator, and no call allocates.
+
+pub mod abi;
 
 use crate::kernels::wire;
-use crate::{
-    Feature, FeatureDriver, Instrument, Label, LabelDriver, OutputColumn, ParamValue, Params, PluginError, Strategy,
-    StrategyDriver,
-};
+use crate::{Feature, FeatureDriver, Label, LabelDriver, PluginError, Strategy, StrategyDriver};
+use abi::Block;
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-/// A world of the contract as `cargo xtask bindings` has written it out.
-macro_rules! bindings {
-    ($module:ident, $file:literal) => {
-        #[doc = concat!("Bindings of the world of a ", stringify!($module), ".")]
-        #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, reason = "generated, and linked by the C ABI")]
-        pub mod $module {
-            include!($file);
-        }
-    };
-}
-
-bindings!(feature, "guest/feature.in");
-bindings!(label, "guest/label.in");
-bindings!(strategy, "guest/strategy.in");
-
-pub use feature::ghtrader::plugin::{log, types};
-
-use feature::exports::ghtrader::plugin::feature as feature_world;
-use label::exports::ghtrader::plugin::label as label_world;
-use strategy::exports::ghtrader::plugin::strategy as strategy_world;
-
 /// Where a component keeps its one instance.
-pub type Slot<T> = LocalKey<RefCell<Option<T>>>;
+pub type Slot<T> = LocalKey<RefCell<Option<Instance<T>>>>;
 
-type Answer<T> = Result<T, types::PluginError>;
-
-/// Starts a feature and keeps it.
-pub fn init_feature<F: Feature>(
-    slot: &'static Slot<FeatureDriver<F>>,
-    params: Vec<types::Param>,
-    instrument: types::Instrument,
-) -> Answer<feature_world::Description> {
-    report_panics();
-    let driver = FeatureDriver::<F>::init(&params_from(params), &instrument_from(instrument))?;
-    let description = driver.description();
-    let answer = feature_world::Description {
-        inputs: description.inputs.clone(),
-        outputs: columns(&description.outputs),
-        warmup_rows: description.warmup_rows,
-    };
-    slot.set(Some(driver));
-    Ok(answer)
+/// A driver, with what its last answer points to.
+#[derive(Debug)]
+pub struct Instance<D> {
+    driver: D,
+    values: Vec<f64>,
+    actions: Vec<u64>,
 }
 
-/// Tells a feature a border.
-pub fn tell_boundary<F: Feature>(slot: &'static Slot<FeatureDriver<F>>, kind: types::Boundary) {
-    let kind = match kind {
-        types::Boundary::Session => wire::Boundary::Session,
-        types::Boundary::TradingDay => wire::Boundary::TradingDay,
-        types::Boundary::Roll => wire::Boundary::Roll,
-        types::Boundary::Gap => wire::Boundary::Gap,
-        types::Boundary::Other => wire::Boundary::Other,
-    };
-    slot.with_borrow_mut(|driver| driver.as_mut().map(|driver| driver.boundary(kind)));
-}
-
-/// Computes a block of features.
-pub fn compute_feature<F: Feature>(slot: &'static Slot<FeatureDriver<F>>, rows: Vec<u64>) -> Answer<Vec<f64>> {
-    with_instance(slot, |driver| {
-        let mut out = Vec::new();
-        driver.compute(&rows, &mut out)?;
-        Ok(out)
-    })
-}
-
-/// Starts a label and keeps it.
-pub fn init_label<L: Label>(
-    slot: &'static Slot<LabelDriver<L>>,
-    params: Vec<types::Param>,
-    instrument: types::Instrument,
-) -> Answer<label_world::Description> {
-    report_panics();
-    let driver = LabelDriver::<L>::init(&params_from(params), &instrument_from(instrument))?;
-    let description = driver.description();
-    let answer = label_world::Description {
-        inputs: description.inputs.clone(),
-        outputs: columns(&description.outputs),
-        lookahead_rows: description.lookahead_rows,
-    };
-    slot.set(Some(driver));
-    Ok(answer)
-}
-
-/// Computes a block of labels.
-pub fn compute_label<L: Label>(slot: &'static Slot<LabelDriver<L>>, rows: Vec<u64>, emit: u32) -> Answer<Vec<f64>> {
-    with_instance(slot, |driver| {
-        let mut out = Vec::new();
-        driver.compute(&rows, emit, &mut out)?;
-        Ok(out)
-    })
-}
-
-/// Starts a strategy and keeps it.
-pub fn init_strategy<S: Strategy>(
-    slot: &'static Slot<StrategyDriver<S>>,
-    params: Vec<types::Param>,
-    instrument: types::Instrument,
-) -> Answer<strategy_world::Description> {
-    report_panics();
-    let driver = StrategyDriver::<S>::init(&params_from(params), &instrument_from(instrument))?;
-    let description = driver.description();
-    let answer =
-        strategy_world::Description { inputs: description.inputs.clone(), warmup_rows: description.warmup_rows };
-    slot.set(Some(driver));
-    Ok(answer)
-}
-
-/// Takes a block of rows.
-///
-/// # Panics
-/// For a part of a row, or before `init`: the contract has no other answer here, and the host must see it.
-pub fn load_rows<S: Strategy>(slot: &'static Slot<StrategyDriver<S>>, rows: Vec<u64>) {
-    if let Err(error) = with_instance(slot, |driver| driver.load(rows)) {
-        #[expect(clippy::panic, reason = "`load` has no error in the contract")]
-        {
-            panic!("{error:?}");
-        }
+impl<D> Instance<D> {
+    fn new(driver: D) -> Self {
+        Self { driver, values: Vec::new(), actions: Vec::new() }
     }
 }
 
-/// Runs a strategy until it acts.
-pub fn run_strategy<S: Strategy>(
-    slot: &'static Slot<StrategyDriver<S>>,
-    start: u32,
-    until: u32,
-    account: strategy_world::Account,
-    events: Vec<u64>,
-) -> Answer<strategy_world::Outcome> {
-    let account = crate::Account {
-        contract: account.contract,
-        long_lots: account.long_lots,
-        short_lots: account.short_lots,
-        balance_cny: account.balance_cny,
-        available_cny: account.available_cny,
-        working_orders: account.working_orders,
-    };
-    with_instance(slot, |driver| {
-        let mut actions = Vec::new();
-        let at = driver.run(start, until, &account, &events, &mut actions)?;
-        Ok(strategy_world::Outcome { at, actions })
+/// The arguments of `init` as the ABI flattens them.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct InitArgs {
+    pub params: *const u8,
+    pub param_count: usize,
+    pub symbol: *const u8,
+    pub symbol_bytes: usize,
+    pub price_tick: f64,
+    pub multiplier: f64,
+}
+
+impl InitArgs {
+    fn read(self) -> (crate::Params, crate::Instrument) {
+        let params = abi::params(self.params, self.param_count);
+        (params, abi::instrument(self.symbol, self.symbol_bytes, self.price_tick, self.multiplier))
+    }
+}
+
+/// Starts an instance and keeps it; `describe` gives the words of its description.
+fn init<D>(
+    slot: &'static Slot<D>,
+    args: InitArgs,
+    start: impl FnOnce(&crate::Params, &crate::Instrument) -> Result<D, PluginError>,
+    describe: impl FnOnce(&D) -> Vec<u32>,
+) -> *const u32 {
+    report_panics();
+    let (params, instrument) = args.read();
+    match start(&params, &instrument) {
+        Ok(driver) => {
+            let description = describe(&driver);
+            slot.set(Some(Instance::new(driver)));
+            abi::done(description)
+        }
+        Err(error) => abi::refused(error),
+    }
+}
+
+/// Starts a feature.
+pub fn init_feature<F: Feature>(slot: &'static Slot<FeatureDriver<F>>, args: InitArgs) -> *const u32 {
+    init(slot, args, FeatureDriver::init, |driver| {
+        let said = driver.description();
+        [abi::inputs(&said.inputs), abi::outputs(&said.outputs)]
+            .concat()
+            .into_iter()
+            .chain([said.warmup_rows])
+            .collect()
     })
 }
 
+/// Starts a label.
+pub fn init_label<L: Label>(slot: &'static Slot<LabelDriver<L>>, args: InitArgs) -> *const u32 {
+    init(slot, args, LabelDriver::init, |driver| {
+        let said = driver.description();
+        [abi::inputs(&said.inputs), abi::outputs(&said.outputs)]
+            .concat()
+            .into_iter()
+            .chain([said.lookahead_rows])
+            .collect()
+    })
+}
+
+/// Starts a strategy.
+pub fn init_strategy<S: Strategy>(slot: &'static Slot<StrategyDriver<S, Block>>, args: InitArgs) -> *const u32 {
+    init(slot, args, StrategyDriver::init, |driver| {
+        let said = driver.description();
+        abi::inputs(&said.inputs).into_iter().chain([said.warmup_rows]).collect()
+    })
+}
+
+/// Tells a feature a border.
+pub fn tell_boundary<F: Feature>(slot: &'static Slot<FeatureDriver<F>>, kind: u32) {
+    let kind = match kind {
+        0 => wire::Boundary::Session,
+        1 => wire::Boundary::TradingDay,
+        2 => wire::Boundary::Roll,
+        3 => wire::Boundary::Gap,
+        _ => wire::Boundary::Other,
+    };
+    slot.with_borrow_mut(|instance| instance.as_mut().map(|i| i.driver.boundary(kind)));
+}
+
+/// Computes a block of features.
+pub fn compute_feature<F: Feature>(slot: &'static Slot<FeatureDriver<F>>, rows: *const u8, words: usize) -> *const u32 {
+    compute(slot, rows, words, |driver, rows, out| driver.compute(rows, out))
+}
+
+/// Computes a block of labels.
+pub fn compute_label<L: Label>(
+    slot: &'static Slot<LabelDriver<L>>,
+    rows: *const u8,
+    words: usize,
+    emit: u32,
+) -> *const u32 {
+    compute(slot, rows, words, |driver, rows, out| driver.compute(rows, emit, out))
+}
+
+fn compute<D>(
+    slot: &'static Slot<D>,
+    rows: *const u8,
+    words: usize,
+    call: impl FnOnce(&mut D, &[u64], &mut Vec<f64>) -> Result<(), PluginError>,
+) -> *const u32 {
+    let rows = abi::take(rows, words);
+    let answer = with_instance(slot, |instance| {
+        instance.values.clear();
+        call(&mut instance.driver, &rows, &mut instance.values)?;
+        Ok(abi::done(abi::list(&instance.values)))
+    });
+    abi::give_back(rows);
+    answer
+}
+
+/// The arguments of `run` as the ABI flattens them.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct RunArgs {
+    pub has_rows: u32,
+    pub rows: *const u8,
+    pub row_words: usize,
+    pub start: u32,
+    pub until: u32,
+    pub account: crate::Account,
+    pub has_events: u32,
+    pub events: *const u8,
+    pub event_words: usize,
+}
+
+/// Runs a strategy until it acts.
+pub fn run_strategy<S: Strategy>(slot: &'static Slot<StrategyDriver<S, Block>>, args: RunArgs) -> *const u32 {
+    let rows = (args.has_rows != 0).then(|| abi::take(args.rows, args.row_words));
+    let events = if args.has_events == 0 { Block::default() } else { abi::take(args.events, args.event_words) };
+    let answer = with_instance(slot, |instance| {
+        if let Some(rows) = rows {
+            abi::give_back(instance.driver.load(rows)?);
+        }
+        instance.actions.clear();
+        let at = instance.driver.run(args.start, args.until, &args.account, &events, &mut instance.actions)?;
+        let [actions, words] = abi::list(&instance.actions);
+        Ok(abi::done([at, actions, words]))
+    });
+    abi::give_back(events);
+    answer
+}
+
+fn with_instance<D>(
+    slot: &'static Slot<D>,
+    call: impl FnOnce(&mut Instance<D>) -> Result<*const u32, PluginError>,
+) -> *const u32 {
+    slot.with_borrow_mut(|instance| match instance {
+        Some(instance) => call(instance).unwrap_or_else(abi::refused),
+        None => abi::refused(PluginError::NotReady("call `init` first".to_owned())),
+    })
+}
+
+/// Level of a log line, by the contract's number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Level {
+    Debug = 0,
+    Info = 1,
+    Warn = 2,
+}
+
+#[link(wasm_import_module = "ghtrader:plugin/log@0.1.0")]
+#[expect(unsafe_code, reason = "the one function that a guest may import")]
+unsafe extern "C" {
+    #[link_name = "write"]
+    safe fn host_log(level: u32, message: *const u8, bytes: usize);
+}
+
 /// A line to the host's log.
-pub(crate) fn write_log(level: log::Level, message: &str) {
-    log::write(level, message);
+pub(crate) fn write_log(level: Level, message: &str) {
+    host_log(level as u32, message.as_ptr(), message.len());
 }
 
 /// A panic ends as a trap, which carries no text: the message, with file and line, goes to the log first.
@@ -166,43 +211,36 @@ fn report_panics() {
             Some(at) => format!("panicked at {}:{}:{}: {message}", at.file(), at.line(), at.column()),
             None => format!("panicked: {message}"),
         };
-        write_log(log::Level::Warn, &line);
+        write_log(Level::Warn, &line);
     }));
 }
 
-fn with_instance<T, R>(slot: &'static Slot<T>, call: impl FnOnce(&mut T) -> Result<R, PluginError>) -> Answer<R> {
-    slot.with_borrow_mut(|instance| match instance {
-        Some(instance) => Ok(call(instance)?),
-        None => Err(types::PluginError::NotReady("call `init` first".to_owned())),
-    })
-}
-
-fn params_from(params: Vec<types::Param>) -> Params {
-    let value = |value| match value {
-        types::ParamValue::Integer(value) => ParamValue::Integer(value),
-        types::ParamValue::Number(value) => ParamValue::Number(value),
-        types::ParamValue::Text(value) => ParamValue::Text(value),
-        types::ParamValue::Flag(value) => ParamValue::Flag(value),
-    };
-    params.into_iter().map(|param| (param.name, value(param.value))).collect()
-}
-
-fn instrument_from(instrument: types::Instrument) -> Instrument {
-    Instrument { symbol: instrument.symbol, price_tick: instrument.price_tick, multiplier: instrument.multiplier }
-}
-
-fn columns(columns: &[OutputColumn]) -> Vec<types::Column> {
-    columns.iter().map(|column| types::Column { name: column.name.clone(), unit: column.unit.clone() }).collect()
-}
-
-impl From<PluginError> for types::PluginError {
-    fn from(error: PluginError) -> Self {
-        match error {
-            PluginError::InvalidInput(message) => Self::InvalidInput(message),
-            PluginError::NotReady(message) => Self::NotReady(message),
-            PluginError::Other(message) => Self::Other(message),
+/// What every component has: its instance, memory for the host, and `init`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_common {
+    ($driver:ty, $init_name:literal, $init:ident) => {
+        ::std::thread_local! {
+            static SLOT: ::core::cell::RefCell<Option<$crate::guest::Instance<$driver>>> =
+                const { ::core::cell::RefCell::new(None) };
         }
-    }
+        #[unsafe(export_name = "cabi_realloc")]
+        extern "C" fn realloc(old: *const u8, old_bytes: usize, align: usize, bytes: usize) -> *mut u8 {
+            $crate::guest::abi::realloc(old, old_bytes, align, bytes)
+        }
+        #[unsafe(export_name = $init_name)]
+        extern "C" fn init(
+            params: *const u8,
+            param_count: usize,
+            symbol: *const u8,
+            symbol_bytes: usize,
+            price_tick: f64,
+            multiplier: f64,
+        ) -> *const u32 {
+            let args = $crate::guest::InitArgs { params, param_count, symbol, symbol_bytes, price_tick, multiplier };
+            $crate::guest::$init(&SLOT, args)
+        }
+    };
 }
 
 /// The component around a feature.
@@ -211,27 +249,19 @@ impl From<PluginError> for types::PluginError {
 macro_rules! __export_feature {
     ($feature:ty) => {
         const _: () = {
-            use $crate::guest::{feature, types};
-            ::std::thread_local! {
-                static SLOT: ::core::cell::RefCell<Option<$crate::FeatureDriver<$feature>>> =
-                    const { ::core::cell::RefCell::new(None) };
+            $crate::__export_common!(
+                $crate::FeatureDriver<$feature>,
+                "ghtrader:plugin/feature@0.1.0#init",
+                init_feature
+            );
+            #[unsafe(export_name = "ghtrader:plugin/feature@0.1.0#boundary")]
+            extern "C" fn boundary(kind: u32) {
+                $crate::guest::tell_boundary(&SLOT, kind);
             }
-            struct Component;
-            impl feature::exports::ghtrader::plugin::feature::Guest for Component {
-                fn init(
-                    params: Vec<types::Param>,
-                    instrument: types::Instrument,
-                ) -> Result<feature::exports::ghtrader::plugin::feature::Description, types::PluginError> {
-                    $crate::guest::init_feature(&SLOT, params, instrument)
-                }
-                fn boundary(kind: types::Boundary) {
-                    $crate::guest::tell_boundary(&SLOT, kind);
-                }
-                fn compute(rows: Vec<u64>) -> Result<Vec<f64>, types::PluginError> {
-                    $crate::guest::compute_feature(&SLOT, rows)
-                }
+            #[unsafe(export_name = "ghtrader:plugin/feature@0.1.0#compute")]
+            extern "C" fn compute(rows: *const u8, words: usize) -> *const u32 {
+                $crate::guest::compute_feature(&SLOT, rows, words)
             }
-    feature::export!(Component with_types_in $crate::guest::feature);
         };
     };
 }
@@ -242,24 +272,11 @@ macro_rules! __export_feature {
 macro_rules! __export_label {
     ($label:ty) => {
         const _: () = {
-            use $crate::guest::{label, types};
-            ::std::thread_local! {
-                static SLOT: ::core::cell::RefCell<Option<$crate::LabelDriver<$label>>> =
-                    const { ::core::cell::RefCell::new(None) };
+            $crate::__export_common!($crate::LabelDriver<$label>, "ghtrader:plugin/label@0.1.0#init", init_label);
+            #[unsafe(export_name = "ghtrader:plugin/label@0.1.0#compute")]
+            extern "C" fn compute(rows: *const u8, words: usize, emit: u32) -> *const u32 {
+                $crate::guest::compute_label(&SLOT, rows, words, emit)
             }
-            struct Component;
-            impl label::exports::ghtrader::plugin::label::Guest for Component {
-                fn init(
-                    params: Vec<types::Param>,
-                    instrument: types::Instrument,
-                ) -> Result<label::exports::ghtrader::plugin::label::Description, types::PluginError> {
-                    $crate::guest::init_label(&SLOT, params, instrument)
-                }
-                fn compute(rows: Vec<u64>, emit: u32) -> Result<Vec<f64>, types::PluginError> {
-                    $crate::guest::compute_label(&SLOT, rows, emit)
-                }
-            }
-    label::export!(Component with_types_in $crate::guest::label);
         };
     };
 }
@@ -270,33 +287,46 @@ macro_rules! __export_label {
 macro_rules! __export_strategy {
     ($strategy:ty) => {
         const _: () = {
-            use strategy::exports::ghtrader::plugin::strategy as world;
-            use $crate::guest::{strategy, types};
-            ::std::thread_local! {
-                static SLOT: ::core::cell::RefCell<Option<$crate::StrategyDriver<$strategy>>> =
-                    const { ::core::cell::RefCell::new(None) };
+            $crate::__export_common!(
+                $crate::StrategyDriver<$strategy, $crate::guest::abi::Block>,
+                "ghtrader:plugin/strategy@0.1.0#init",
+                init_strategy
+            );
+            #[unsafe(export_name = "ghtrader:plugin/strategy@0.1.0#run")]
+            #[allow(clippy::too_many_arguments, reason = "the ABI flattens the contract's records")]
+            extern "C" fn run(
+                has_rows: u32,
+                rows: *const u8,
+                row_words: usize,
+                start: u32,
+                until: u32,
+                contract: u32,
+                long_lots: u32,
+                short_lots: u32,
+                balance_cny: f64,
+                available_cny: f64,
+                working_orders: u32,
+                has_events: u32,
+                events: *const u8,
+                event_words: usize,
+            ) -> *const u32 {
+                let account =
+                    $crate::Account { contract, long_lots, short_lots, balance_cny, available_cny, working_orders };
+                $crate::guest::run_strategy(
+                    &SLOT,
+                    $crate::guest::RunArgs {
+                        has_rows,
+                        rows,
+                        row_words,
+                        start,
+                        until,
+                        account,
+                        has_events,
+                        events,
+                        event_words,
+                    },
+                )
             }
-            struct Component;
-            impl world::Guest for Component {
-                fn init(
-                    params: Vec<types::Param>,
-                    instrument: types::Instrument,
-                ) -> Result<world::Description, types::PluginError> {
-                    $crate::guest::init_strategy(&SLOT, params, instrument)
-                }
-                fn load(rows: Vec<u64>) {
-                    $crate::guest::load_rows(&SLOT, rows);
-                }
-                fn run(
-                    start: u32,
-                    until: u32,
-                    account: world::Account,
-                    events: Vec<u64>,
-                ) -> Result<world::Outcome, types::PluginError> {
-                    $crate::guest::run_strategy(&SLOT, start, until, account, events)
-                }
-            }
-    strategy::export!(Component with_types_in $crate::guest::strategy);
         };
     };
 }

@@ -3,7 +3,7 @@
 //! A plugin is a struct with one of the traits [`Feature`], [`Label`] or [`Strategy`] and one line that exports it
 //! ([`export_feature!`], [`export_label!`], [`export_strategy!`]). Natively it is ordinary Rust, tested with ordinary
 //! tests through the same drivers ([`FeatureDriver`], [`LabelDriver`], [`StrategyDriver`]) that the exported component
-//! runs; compiled for `wasm32-unknown-unknown` it becomes a component of the contract in `wit/next`.
+//! runs; compiled for `wasm32-unknown-unknown` it becomes a component of the contract in `wit/v0.1.0`.
 //!
 //! ```
 //! use ghtrader_sdk::{Ctx, Instrument, Params, PluginError, Row, Strategy, StrategyDescription};

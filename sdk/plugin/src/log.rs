@@ -1,7 +1,7 @@
 //! Lines to the host's log; natively to standard error. Long lines are cut, many lines are dropped and counted.
 
 #[cfg(target_arch = "wasm32")]
-use crate::guest::{log::Level, write_log as write};
+use crate::guest::{Level, write_log as write};
 
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]

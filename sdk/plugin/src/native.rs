@@ -258,7 +258,7 @@ impl<S: Strategy> Served for StrategyDriver<S> {
 
     fn call(&mut self, call: u64, frame: &mut Frame) -> Result<std::result::Result<Frame, PluginError>> {
         if call == Call::Load as u64 {
-            return Ok(self.load_from(frame.rest()).map(|()| Frame::new(DONE)));
+            return Ok(self.load(frame.rest().to_vec()).map(|_| Frame::new(DONE)));
         }
         let (start, until) = (frame.take_small()?, frame.take_small()?);
         let account = Account {

@@ -1,6 +1,7 @@
 use crate::kernels::wire;
 use crate::rows::{check_names, count, names};
 use crate::{Account, Ctx, Event, Instrument, Params, PluginError, Row};
+use std::ops::Deref;
 
 /// What a strategy reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,16 +45,16 @@ pub trait Strategy: Sized {
     }
 }
 
-/// Runs a [`Strategy`] until it acts: the one loop that components and native tests share.
+/// Runs a [`Strategy`] until it acts: the one loop that components and native tests share. `B` holds the rows of a block.
 #[derive(Debug)]
-pub struct StrategyDriver<S> {
+pub struct StrategyDriver<S, B = Vec<u64>> {
     strategy: S,
     description: StrategyDescription,
-    rows: Vec<u64>,
+    rows: B,
     ctx: Ctx,
 }
 
-impl<S: Strategy> StrategyDriver<S> {
+impl<S: Strategy, B: Deref<Target = [u64]> + Default> StrategyDriver<S, B> {
     /// Starts an instance.
     ///
     /// # Errors
@@ -61,7 +62,7 @@ impl<S: Strategy> StrategyDriver<S> {
     pub fn init(params: &Params, instrument: &Instrument) -> Result<Self, PluginError> {
         let (strategy, description) = S::init(params, instrument)?;
         check_names("inputs", description.inputs.iter().map(String::as_str))?;
-        Ok(Self { strategy, description, rows: Vec::new(), ctx: Ctx::default() })
+        Ok(Self { strategy, description, rows: B::default(), ctx: Ctx::default() })
     }
 
     /// What the instance reads.
@@ -74,25 +75,13 @@ impl<S: Strategy> StrategyDriver<S> {
         &self.strategy
     }
 
-    /// Takes a block of rows in place of the one before.
+    /// Takes a block of rows in place of the one before, which it gives back.
     ///
     /// # Errors
     /// `InvalidInput` for a part of a row; the block before stays.
-    pub fn load(&mut self, rows: Vec<u64>) -> Result<(), PluginError> {
+    pub fn load(&mut self, rows: B) -> Result<B, PluginError> {
         count(&rows, self.description.inputs.len())?;
-        self.rows = rows;
-        Ok(())
-    }
-
-    /// As [`Self::load`], copying into the block that is there.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn load_from(&mut self, rows: &[u64]) -> Result<(), PluginError> {
-        count(rows, self.description.inputs.len())?;
-        self.rows.clear();
-        self.rows.extend_from_slice(rows);
-        Ok(())
+        Ok(std::mem::replace(&mut self.rows, rows))
     }
 
     /// Tells the events, then handles the rows `start..until` up to the first at which the strategy acts.

@@ -2,8 +2,8 @@
 
 use crate::{answered, sdk_params};
 use ghtrader_plugin::{
-    AccountView, Boundary, CallSite, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance,
-    OutputColumn, Params, PluginFault, StrategyDescription, StrategyInstance,
+    Boundary, CallSite, FeatureDescription, FeatureInstance, Instrument, LabelDescription, LabelInstance, OutputColumn,
+    Params, PluginFault, Step, StrategyDescription, StrategyInstance,
 };
 use ghtrader_sdk::native::{Call, Frame, write_params};
 use std::collections::VecDeque;
@@ -213,21 +213,14 @@ impl StrategyInstance for NativeProcess {
         &self.described.strategy
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        self.rows_before += std::mem::take(&mut self.block_rows);
-        self.block_rows = (rows.len() / self.described.strategy.inputs.len().max(1)) as u64;
-        let range = self.rows_before..self.rows_before + self.block_rows;
-        self.ask("load", range, &Frame::new(Call::Load as u64).words(rows.iter().copied())).map(drop)
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        events: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        let &Step { rows, start, until, account, events } = step;
+        if let Some(rows) = rows {
+            self.rows_before += std::mem::take(&mut self.block_rows);
+            self.block_rows = (rows.len() / self.described.strategy.inputs.len().max(1)) as u64;
+            let range = self.rows_before..self.rows_before + self.block_rows;
+            self.ask("run", range, &Frame::new(Call::Load as u64).words(rows.iter().copied()))?;
+        }
         let frame = Frame::new(Call::Run as u64)
             .words([u64::from(start), u64::from(until)])
             .words([account.contract, account.long_lots, account.short_lots].map(u64::from))

@@ -1,5 +1,5 @@
 use crate::{fault, sdk_instrument, sdk_params};
-use ghtrader_plugin::{AccountView, Instrument, Params, PluginFault, StrategyDescription, StrategyInstance};
+use ghtrader_plugin::{Instrument, Params, PluginFault, Step, StrategyDescription, StrategyInstance};
 use ghtrader_sdk::{Account, Strategy, StrategyDriver};
 
 /// A strategy of the SDK as a native instance.
@@ -10,6 +10,8 @@ pub struct NativeStrategy<S> {
     /// Rows of earlier blocks, and of the one that is loaded.
     rows_before: u64,
     block_rows: u64,
+    /// The room of the block before.
+    spare: Vec<u64>,
 }
 
 impl<S: Strategy> NativeStrategy<S> {
@@ -22,7 +24,7 @@ impl<S: Strategy> NativeStrategy<S> {
             .map_err(|e| fault("init", 0..0, e))?;
         let said = driver.description();
         let description = StrategyDescription { inputs: said.inputs.clone(), warmup_rows: said.warmup_rows };
-        Ok(Self { driver, description, rows_before: 0, block_rows: 0 })
+        Ok(Self { driver, description, rows_before: 0, block_rows: 0, spare: Vec::new() })
     }
 }
 
@@ -31,23 +33,17 @@ impl<S: Strategy + Send> StrategyInstance for NativeStrategy<S> {
         &self.description
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        self.rows_before += std::mem::take(&mut self.block_rows);
-        let count = (rows.len() / self.description.inputs.len()) as u64;
-        let range = self.rows_before..self.rows_before + count;
-        self.driver.load_from(rows).map_err(|e| fault("load", range, e))?;
-        self.block_rows = count;
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        events: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        let &Step { rows, start, until, account, events } = step;
+        if let Some(rows) = rows {
+            self.rows_before += std::mem::take(&mut self.block_rows);
+            self.block_rows = (rows.len() / self.description.inputs.len()) as u64;
+            self.spare.clear();
+            self.spare.extend_from_slice(rows);
+            let range = self.rows_before..self.rows_before + self.block_rows;
+            let block = std::mem::take(&mut self.spare);
+            self.spare = self.driver.load(block).map_err(|e| fault("run", range, e))?;
+        }
         let account = Account {
             contract: account.contract,
             long_lots: account.long_lots,

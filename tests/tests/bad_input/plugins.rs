@@ -10,7 +10,7 @@ name = "echo"
 role = "feature"
 version = "0.1.0"
 description = "Returns its input."
-contract = "0.1.0-next"
+contract = "0.1.0"
 inputs = ["last_price"]
 warmup_rows = 0
 
@@ -41,7 +41,7 @@ impl Guest<'_> {
     fn module(&self) -> Vec<u8> {
         let text = format!(
             r#"(module
-  (import "ghtrader:plugin/log@0.1.0-next" "write" (func $log (param i32 i32 i32)))
+  (import "ghtrader:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))
   (memory (export "memory") 1)
   ;; `ok(description)` at 0: inputs at 32, outputs at 40, no warm-up.
   (data (i32.const 4) "\20\00\00\00\01\00\00\00\28\00\00\00\01\00\00\00\00\00\00\00")
@@ -64,15 +64,15 @@ impl Guest<'_> {
     (i32.store (i32.const 264) (local.get $len))
     (global.set $next (i32.const 4096))
     (i32.const 256))
-  (func (export "ghtrader:plugin/feature@0.1.0-next#init") (param i32 i32 i32 i32 f64 f64) (result i32) (i32.const 0))
-  (func (export "ghtrader:plugin/feature@0.1.0-next#boundary") (param i32))
-  (func (export "ghtrader:plugin/feature@0.1.0-next#compute") (param $rows i32) (param $words i32) (result i32)
+  (func (export "ghtrader:plugin/feature@0.1.0#init") (param i32 i32 i32 i32 f64 f64) (result i32) (i32.const 0))
+  (func (export "ghtrader:plugin/feature@0.1.0#boundary") (param i32))
+  (func (export "ghtrader:plugin/feature@0.1.0#compute") (param $rows i32) (param $words i32) (result i32)
     {}))"#,
             self.compute
         );
         let mut module = wat::parse_str(text).unwrap();
         let mut resolve = wit_parser::Resolve::new();
-        let (package, _) = resolve.push_dir(ghtrader_tests::root().join("wit/next")).unwrap();
+        let (package, _) = resolve.push_dir(ghtrader_tests::root().join("wit/v0.1.0")).unwrap();
         let world = resolve.select_world(&[package], Some("feature-plugin")).unwrap();
         let encoding = wit_component::StringEncoding::UTF8;
         wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();

@@ -68,6 +68,7 @@ impl Engine {
             desk: self.desk.clone(),
             record,
             rng: self.rng.clone(),
+            sent: self.sent,
             contract: self.contract.clone(),
             events: self.events.clone(),
             news: Vec::new(),
@@ -79,7 +80,7 @@ impl Engine {
             peak_cny: self.peak_cny,
             day_equity_cny: self.day_equity_cny,
             next_point_ns: self.next_point_ns,
-            words: Vec::new(),
+            ahead_rows: self.ahead_rows,
         };
         if !orders {
             copy.matching = Matching::new(copy.settings.matching);
@@ -113,6 +114,7 @@ impl Engine {
         self.record.orders_before = before;
         self.record.fills_before += self.record.fills.len();
         self.record.fills.clear();
+        self.record.taker_books.clear();
         self.record.equity.clear();
         self.record.messages_ts_ns.clear();
         self.record.days.clear();
@@ -165,7 +167,7 @@ impl Engine {
 
     /// Equity at the mark of a row, CNY.
     pub fn equity_cny(&self, run: &DayRun<'_>, row: usize) -> f64 {
-        run.marks_cny.get(row).map_or(self.day_equity_cny, |mark| self.ledger.equity_cny(*mark))
+        if row < run.marks.cny.len() { self.ledger.equity_cny(run.mark_cny(row)) } else { self.day_equity_cny }
     }
 
     /// The order desk.

@@ -84,7 +84,7 @@ impl Engine {
             id,
             contract,
             generation: 0,
-            decided_row: row.unwrap_or(0),
+            decided_row: row.unwrap_or(0) as u32,
             trading_day: run.day.trading_day,
             decided_ts_ns: ts_ns,
             arrival_ts_ns: ts_ns,
@@ -98,7 +98,7 @@ impl Engine {
             accepted: true,
             filled_lots: 0,
             end: OrderEnd::Open,
-            reason: "",
+            reason: None,
         });
         for &(price_cny, lots) in prices {
             left -= lots;

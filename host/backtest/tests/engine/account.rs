@@ -37,7 +37,13 @@ fn script(orders: &'static [(usize, Side, Offset, u32)]) -> impl FnMut(Seen, &Ac
 }
 
 fn context() -> MetricContext<'static> {
-    MetricContext { initial_cny: 1e8, annual_days: 252.0, multiplier: &[5.0, 5.0, 5.0], contracts: &[] }
+    MetricContext {
+        initial_cny: 1e8,
+        annual_days: 252.0,
+        multiplier: &[5.0; 3],
+        price_tick: &[10.0; 3],
+        contracts: &[],
+    }
 }
 
 /// B-10, B-12: close-today costs double at the built-in rates; 3 old and 2 new lots close at their own.
@@ -76,7 +82,7 @@ fn the_account_refuses_what_it_cannot_carry() {
         (4, Side::Sell, Offset::CloseToday, 1),
     ];
     let record = run(&world, &poor, MODEL, script(orders));
-    let ends: Vec<_> = record.orders.iter().map(|o| (o.end, o.reason)).collect();
+    let ends: Vec<_> = record.orders.iter().map(|o| (o.end, o.reason_name())).collect();
     assert_eq!(
         ends,
         [

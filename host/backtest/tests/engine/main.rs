@@ -3,6 +3,7 @@
 
 mod account;
 mod cuts;
+mod honesty;
 mod roll;
 mod runs;
 mod sessions;

@@ -5,7 +5,7 @@ use ghtrader_backtest::{
     BacktestError, ColumnsOrigin, DayData, Identity, OldDay, RunResult, RunSpec, ScoredRows, days_digest,
 };
 use ghtrader_core::{Digest, ErrorClass, Problem, TickTable};
-use ghtrader_plugin::{AccountView, Answer, CallSite, PluginFault, StrategyDescription, StrategyInstance};
+use ghtrader_plugin::{Answer, CallSite, PluginFault, Step, StrategyDescription, StrategyInstance};
 use ghtrader_runtime::{DayColumns, RuntimeError};
 use ghtrader_store::{Counting, Dataset, DayMeta, EmbeddedStore, Store, TickDay};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn stored(store: &EmbeddedStore, contract: &str, day: &OneDay, table: &TickTable
     store.load_day(Dataset::Ticks, contract, day.trading_day).expect("the same day loaded")
 }
 
-fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
+pub(crate) fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = EmbeddedStore::open(folder.path()).expect("a store");
     let mut before = "";
@@ -50,13 +50,18 @@ fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
     (folder, days)
 }
 
-type Make<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
+pub(crate) type Make<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
 
 fn dice() -> Result<Box<dyn StrategyInstance>, BacktestError> {
     Ok(Box::new(Native::new(Dice::new(5, true))))
 }
 
-fn replay(spec: &RunSpec, days: &[DayData], make: Make<'_>, rows: usize) -> Result<RunResult, BacktestError> {
+pub(crate) fn replay(
+    spec: &RunSpec,
+    days: &[DayData],
+    make: Make<'_>,
+    rows: usize,
+) -> Result<RunResult, BacktestError> {
     let variety = "SHFE.cu".parse().expect("a variety");
     ghtrader_backtest::run(spec, &variety, days, &Identity::default(), make, rows)
 }
@@ -126,7 +131,6 @@ fn the_result_digest_covers_what_decides() {
 struct Faulty {
     description: StrategyDescription,
     left: usize,
-    rows: usize,
 }
 
 impl StrategyInstance for Faulty {
@@ -134,26 +138,14 @@ impl StrategyInstance for Faulty {
         &self.description
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        self.rows = rows.len();
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        _: &AccountView,
-        _: &[u64],
-        _: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
-        let rows = (until - start) as usize;
+    fn run(&mut self, step: &Step<'_>, _: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        let rows = (step.until - step.start) as usize;
         if self.left < rows {
             let at = CallSite { plugin: "faulty".into(), function: "run", rows: 0..1 };
             return Err(PluginFault::Error { at, answer: Answer::Other, message: "broken".to_owned() });
         }
         self.left -= rows;
-        Ok(until)
+        Ok(step.until)
     }
 }
 
@@ -165,7 +157,7 @@ fn a_fault_stops_the_run_and_names_row_and_time() {
     let left = days[0].ticks.view().rows() + row;
     let make = move || -> Result<Box<dyn StrategyInstance>, BacktestError> {
         let description = StrategyDescription { inputs: vec!["datetime".to_owned()], warmup_rows: 0 };
-        Ok(Box::new(Faulty { description, left, rows: 0 }))
+        Ok(Box::new(Faulty { description, left }))
     };
     for block_rows in [1, 64, 4_096] {
         let fault = replay(&spec(), &days, &make, block_rows).err().expect("no result");
@@ -190,22 +182,13 @@ fn inputs_come_from_the_lineup() {
         fn description(&self) -> &StrategyDescription {
             &self.0
         }
-        fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
+        fn run(&mut self, step: &Step<'_>, _: &mut Vec<u64>) -> Result<u32, PluginFault> {
+            let rows = step.rows.unwrap_or_default();
             let scored = rows.iter().map(|w| f64::from_bits(*w)).filter(|v| *v == 0.25).count();
             let null = rows.iter().filter(|w| f64::from_bits(**w).is_nan()).count();
             assert_eq!(scored + null, rows.len());
             self.1.fetch_add(scored, std::sync::atomic::Ordering::Relaxed);
-            Ok(())
-        }
-        fn run(
-            &mut self,
-            _: u32,
-            until: u32,
-            _: &AccountView,
-            _: &[u64],
-            _: &mut Vec<u64>,
-        ) -> Result<u32, PluginFault> {
-            Ok(until)
+            Ok(step.until)
         }
     }
     let scored = std::sync::Arc::default();

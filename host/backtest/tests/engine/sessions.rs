@@ -104,7 +104,7 @@ fn orders_sent_on_a_closing_snapshot_are_refused() {
     for at in [10, 21] {
         let buyer = Once::new(at, 70_010.0);
         let record = run(&[day(0, [70_000.0; 2]), day(1, [70_000.0; 2])], &spec(), MODEL, buyer.clone());
-        assert_eq!((record.orders[0].end, record.orders[0].reason), (OrderEnd::Rejected, "market_closed"));
+        assert_eq!((record.orders[0].end, record.orders[0].reason_name()), (OrderEnd::Rejected, "market_closed"));
         assert!(record.fills.is_empty());
         assert!(buyer.heard().iter().any(|(row, e)| *row == at + 1 && matches!(e, Event::Rejected { .. })));
     }

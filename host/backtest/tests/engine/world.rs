@@ -1,11 +1,13 @@
 //! Small markets and strategies for the tests of the event loop.
 
-use ghtrader_backtest::{BacktestError, Day, Delay, Engine, EngineSettings, FillModelName, Ledger, OldContract};
+use ghtrader_backtest::{
+    BacktestError, Day, Delay, Engine, EngineSettings, FillModelName, Ledger, OldContract, ReadyDay, Seat, run_day,
+};
 use ghtrader_backtest::{PluginSpec, Record, RunSpec};
 use ghtrader_core::{Column, ContractSpec, NS_PER_S, Phase, SessionWindow, TickTable, TradingDay};
 use ghtrader_exchange::{PrepareSpec, PreparedDay};
 use ghtrader_kernels::wire::{Action, Event, Offset, Order, Side, Tif, entries};
-use ghtrader_plugin::{AccountView, PluginFault, StrategyDescription, StrategyInstance};
+use ghtrader_plugin::{AccountView, PluginFault, Step, StrategyDescription, StrategyInstance};
 use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_stats::Rng;
 
@@ -213,32 +215,23 @@ impl StrategyInstance for Native {
         &self.description
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        self.rows = rows.to_vec();
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        events: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
-        entries(events).iter().filter_map(Event::decode).for_each(|e| self.mind.hear(e));
-        for row in start..until {
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        if let Some(rows) = step.rows {
+            self.rows = rows.to_vec();
+        }
+        entries(step.events).iter().filter_map(Event::decode).for_each(|e| self.mind.hear(e));
+        for row in step.start..step.until {
             let words = &self.rows[row as usize * 3..][..3];
             let seen =
                 Seen { ts_ns: words[0].cast_signed(), bid: f64::from_bits(words[1]), ask: f64::from_bits(words[2]) };
             let mut out = Vec::new();
-            self.mind.decide(seen, account, &mut out);
+            self.mind.decide(seen, step.account, &mut out);
             if !out.is_empty() {
                 actions.extend(out.iter().flat_map(Action::encode));
                 return Ok(row);
             }
         }
-        Ok(until)
+        Ok(step.until)
     }
 }
 
@@ -250,12 +243,13 @@ pub(crate) fn run_instance(
     block_rows: usize,
     instance: impl StrategyInstance + 'static,
 ) -> Result<Record, BacktestError> {
-    let mut runner = StrategyRunner::new(Box::new(instance), &[])?;
+    let runner = StrategyRunner::new(Box::new(instance), &[])?;
     let ledger = Ledger::new(spec, &"SHFE.cu".parse().expect("a variety")).expect("a ledger");
-    let mut engine = Engine::new(EngineSettings::of(spec, model, block_rows), ledger);
+    let engine = Engine::new(EngineSettings::of(spec, model, block_rows), ledger);
+    let mut seats = [Seat { engine, runner }];
     let instrument = instrument();
     for day in days {
-        let prepared = day.prepared();
+        let ready = ReadyDay::new(day.prepared());
         let run = Day {
             trading_day: day.trading_day,
             contract: day.contract,
@@ -263,20 +257,23 @@ pub(crate) fn run_instance(
             view: day.table.view(),
             columns: &day.columns,
             windows: &day.windows,
-            prepared: &prepared,
+            prepared: &ready.exchange,
             tradable_from: day.tradable_from,
             old_contract: day.old.as_ref().map(|old| OldContract {
                 view: old.table.as_ref().map(TickTable::view),
                 instrument: &instrument,
                 last_price_cny: old.last_price_cny,
             }),
+            timeline: &ready.timeline,
         };
         if block_rows > 0 {
-            engine.run_day(&run, &mut runner)?;
+            run_day(&run, &mut seats).map_err(|(_, fault)| fault)?;
         } else {
-            run_live(&mut engine, &run, &mut runner)?;
+            let [Seat { engine, runner }] = &mut seats;
+            run_live(engine, &run, runner)?;
         }
     }
+    let [Seat { engine, .. }] = seats;
     Ok(engine.finish())
 }
 
@@ -290,9 +287,8 @@ fn run_live(engine: &mut Engine, day: &Day<'_>, runner: &mut StrategyRunner) -> 
     for row in 0..day.view.rows() {
         engine.arrive(&mut run, row);
         runner.layout().pack(&day.view, day.columns, row..row + 1, &mut words);
-        runner.load(&words).map_err(BacktestError::Lineup)?;
         let view = engine.account_view();
-        runner.run(0, 1, &view, engine.events(), &mut actions).map_err(BacktestError::Lineup)?;
+        runner.run(Some(&words), 0..1, &view, engine.events(), &mut actions).map_err(BacktestError::Lineup)?;
         engine.decided(&mut run, row, &actions)?;
         if engine.record().bust {
             break;

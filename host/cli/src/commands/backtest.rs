@@ -1,12 +1,12 @@
 //! `ghtrader backtest`: a run into a folder, and a stored run proved again.
 
 use crate::args::Backtest;
-use crate::commands::plugin;
+use crate::commands::{gate, plugin};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use crate::page;
 use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
-use ghtrader_batch::{execute, is_path, prepare};
+use ghtrader_batch::{Prepared, execute, is_path, prepare};
 use ghtrader_core::{ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,10 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
     match command {
         Backtest::Run { spec, out, replace, with } => {
             let text = read_text(&spec)?;
-            let run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
-            let (result, report) = run_spec(context, &run, &base_of(&spec), &out, replace)?;
+            let mut run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
+            let base = base_of(&spec);
+            run.read_traces(&spec.display().to_string(), |file| std::fs::read_to_string(base.join(file)))?;
+            let (result, report) = run_spec(context, &run, &base, &out, replace)?;
             let answer = json!({
                 "result_digest": result.result_digest,
                 "output_digest": result.output_digest,
@@ -33,6 +35,9 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
             emit(context.json, &report, figures)?;
         }
         Backtest::Verify { dir } => return verify(context, &dir),
+        Backtest::Gate { dir, rules, comparison } => {
+            return gate::run(context, &dir, rules.as_deref(), comparison.as_deref());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,9 +52,13 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
         .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
 }
 
-fn read_report(dir: &Path) -> Result<Value, Problem> {
-    let path = dir.join("report.json");
-    serde_json::from_str(&read_text(&path)?).map_err(|e| {
+pub(crate) fn read_report(dir: &Path) -> Result<Value, Problem> {
+    read_document(&dir.join("report.json"))
+}
+
+/// A stored document of this program.
+pub(crate) fn read_document(path: &Path) -> Result<Value, Problem> {
+    serde_json::from_str(&read_text(path)?).map_err(|e| {
         Problem::new(
             "report_corrupt",
             ErrorClass::User,
@@ -172,15 +181,29 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
     std::fs::rename(&temporary, out).map_err(|e| failed(&e))
 }
 
-/// Runs a stored result again: every digest has to be what it was.
-fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+/// A stored result, run again.
+pub(crate) struct Repeated {
+    pub(crate) stored: Value,
+    pub(crate) report: Value,
+    pub(crate) result: RunResult,
+    pub(crate) prepared: Prepared,
+}
+
+/// Runs a stored result again from the specification beside it.
+pub(crate) fn repeat(context: &Context, dir: &Path) -> Result<Repeated, Problem> {
     let stored = read_report(dir)?;
     let file = dir.join("run.toml");
     let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
     let host = plugin::host(context)?;
     let store = context.store()?;
     let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, Path::new(""), None))?;
-    let (_, report) = execute(&spec, &prepared, context.block_rows())?;
+    let (result, report) = execute(&spec, &prepared, context.block_rows())?;
+    Ok(Repeated { stored, report, result, prepared })
+}
+
+/// Runs a stored result again: every digest has to be what it was.
+fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
+    let Repeated { stored, report, .. } = repeat(context, dir)?;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
     let body = json!({ "equal": differences.is_empty(), "differences": differences,

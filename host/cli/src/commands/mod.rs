@@ -6,10 +6,12 @@ mod backtest;
 pub(crate) mod batch;
 mod cluster;
 pub(crate) mod columns;
+mod compare;
 mod config;
 mod data;
 mod demo;
 mod doctor;
+mod gate;
 mod init;
 mod lineup;
 pub(crate) mod main_contract;
@@ -55,6 +57,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Label(command) => columns::run(&context, ghtrader_plugin::Role::Label, command),
         Command::Train(command) => train::run(&context, command),
         Command::Backtest(command) => backtest::run(&context, command),
+        Command::Compare(command) => compare::run(&context, &command),
         Command::Batch(command) => batch::run(&context, command),
         Command::Paper(command) => paper::run_command(&context, command),
         Command::Demo(command) => demo::run(&context, command),

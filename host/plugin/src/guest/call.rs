@@ -27,8 +27,14 @@ pub(crate) use signature;
 
 /// A fresh instance, for looking its functions up.
 pub(crate) struct Lookup<'a> {
-    pub(super) code: &'a Code,
-    pub(super) instance: Instance,
+    pub(crate) code: &'a Code,
+    pub(crate) running: Running,
+}
+
+/// An instance, as its code was compiled.
+pub(crate) enum Running {
+    Component(Instance),
+    Module(wasmtime::Instance),
 }
 
 /// A guest function of a checked signature.
@@ -38,7 +44,10 @@ impl<S: Signature> GuestFn<S> {
     /// Looks a function up and checks its type.
     pub(crate) fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>, name: &str) -> wasmtime::Result<Self> {
         let index = lookup.code.function(name)?;
-        let typed = lookup.instance.get_typed_func::<S::Params<'static>, S::Return>(&mut *store, index)?;
+        let Running::Component(instance) = &lookup.running else {
+            return Err(wasmtime::format_err!("`{name}` of a module has no component type"));
+        };
+        let typed = instance.get_typed_func::<S::Params<'static>, S::Return>(&mut *store, index)?;
         Ok(Self(*typed.func(), PhantomData))
     }
 

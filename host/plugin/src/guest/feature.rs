@@ -44,15 +44,16 @@ impl<G: FeatureGuest> FeatureInstance for WasmFeature<G> {
         let seen = self.sandbox.rows_seen();
         let range = seen..seen + count as u64;
         let kind = CallKind::of_rows(count);
-        let answer = self.sandbox.call("compute", kind, range.clone(), |store, guest| guest.compute(store, rows))?;
-        let values = answer.map_err(|e| refused(self.sandbox.at("compute", range.clone()), e))?;
-        let (wanted, outputs) = (count * self.description.outputs.len(), self.description.outputs.len());
-        if values.len() != wanted {
-            let what = format!("{} values for {count} rows × {outputs} outputs, {wanted} are due", values.len());
+        let outputs = self.description.outputs.len();
+        let due = count * outputs;
+        let answer =
+            self.sandbox.call("compute", kind, range.clone(), |store, guest| guest.compute(store, rows, due, out))?;
+        let given = answer.map_err(|e| refused(self.sandbox.at("compute", range.clone()), e))?;
+        if given != due {
+            let what = format!("{given} values for {count} rows × {outputs} outputs, {due} are due");
             return Err(self.sandbox.broke_contract("compute", range, what));
         }
         self.sandbox.saw(count as u64);
-        append(out, values);
         Ok(())
     }
 
@@ -62,14 +63,5 @@ impl<G: FeatureGuest> FeatureInstance for WasmFeature<G> {
 
     fn instructions(&self) -> Option<u64> {
         self.sandbox.instructions()
-    }
-}
-
-/// Appends; an empty vector takes the values over instead of copying them.
-pub(super) fn append(out: &mut Vec<f64>, values: Vec<f64>) {
-    if out.is_empty() {
-        *out = values;
-    } else {
-        out.extend_from_slice(&values);
     }
 }

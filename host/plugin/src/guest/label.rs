@@ -1,6 +1,5 @@
 //! Labels.
 
-use super::feature::append;
 use super::{Promise, init, refused, row_count, start};
 use crate::contract::LabelGuest;
 use crate::host::Plugin;
@@ -43,18 +42,17 @@ impl<G: LabelGuest> LabelInstance for WasmLabel<G> {
             let at = self.sandbox.at("compute", range);
             return Err(PluginFault::Misuse { at, what: format!("labels for {emit} of {count} rows") });
         }
-        let answer = self
-            .sandbox
-            .call("compute", CallKind::Block, range.clone(), |store, guest| guest.compute(store, rows, emit))?;
-        let values = answer.map_err(|e| refused(self.sandbox.at("compute", range.clone()), e))?;
         let outputs = self.description.outputs.len();
-        let wanted = emit as usize * outputs;
-        if values.len() != wanted {
-            let what = format!("{} values for {emit} rows × {outputs} outputs, {wanted} are due", values.len());
+        let due = emit as usize * outputs;
+        let answer = self.sandbox.call("compute", CallKind::Block, range.clone(), |store, guest| {
+            guest.compute(store, rows, emit, due, out)
+        })?;
+        let given = answer.map_err(|e| refused(self.sandbox.at("compute", range.clone()), e))?;
+        if given != due {
+            let what = format!("{given} values for {emit} rows × {outputs} outputs, {due} are due");
             return Err(self.sandbox.broke_contract("compute", range, what));
         }
         self.sandbox.saw(emit.into());
-        append(out, values);
         Ok(())
     }
 

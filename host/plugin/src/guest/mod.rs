@@ -1,36 +1,43 @@
 //! Instances in a sandbox, the same for all versions of the contract.
 
+pub(crate) mod bare;
 mod call;
 mod feature;
 mod label;
 mod promise;
 mod strategy;
 
-pub(crate) use call::{GuestFn, Lookup, Signature, signature};
+pub(crate) use call::{GuestFn, Lookup, Running, Signature, signature};
 pub(crate) use feature::start_feature;
 pub(crate) use label::start_label;
 pub(crate) use strategy::start_strategy;
 
 use crate::contract::{Answered, Version};
+use crate::engine::Compiled;
 use crate::host::Plugin;
 use crate::limits::Limits;
 use crate::manifest::Role;
 use crate::sandbox::{CallKind, Guarded, LogLevel, Sandbox, cut};
 use crate::{Answer, CallSite, Finding, Instrument, Params, PluginFault};
 use promise::Promise;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, WasmStr};
+use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, WasmStr};
 use wasmtime::{Engine, Store, StoreContextMut};
 
 /// Compiled code, linked, with the places of its role's functions.
 pub(crate) struct Code {
     pub(crate) version: Version,
-    pre: InstancePre<Guarded>,
-    functions: Vec<(&'static str, ComponentExportIndex)>,
+    interface: String,
+    linked: Linked,
+}
+
+enum Linked {
+    Component { pre: InstancePre<Guarded>, functions: Vec<(&'static str, ComponentExportIndex)> },
+    Module(wasmtime::InstancePre<Guarded>),
 }
 
 impl Code {
-    /// Links a component and finds the functions of its role.
-    pub(crate) fn new(engine: &Engine, component: &Component, version: Version, role: Role) -> Result<Self, Finding> {
+    /// Links compiled code and finds the functions of its role.
+    pub(crate) fn new(engine: &Engine, compiled: &Compiled, version: Version, role: Role) -> Result<Self, Finding> {
         let unlinkable = |e: wasmtime::Error| {
             Finding::new(
                 "import_undeclared",
@@ -38,10 +45,19 @@ impl Code {
                 "a plugin may import `ghtrader:plugin/log` alone; build it for wasm32-unknown-unknown",
             )
         };
+        let interface = format!("ghtrader:plugin/{role}@{}", version.name);
+        let component = match compiled {
+            Compiled::Component(component) => component,
+            Compiled::Module(module) => {
+                let mut linker = wasmtime::Linker::<Guarded>::new(engine);
+                bare::link(&mut linker, version.name).map_err(unlinkable)?;
+                let linked = Linked::Module(linker.instantiate_pre(module).map_err(unlinkable)?);
+                return Ok(Self { version, interface, linked });
+            }
+        };
         let mut linker = Linker::<Guarded>::new(engine);
         (version.link)(&mut linker).map_err(unlinkable)?;
         let pre = linker.instantiate_pre(component).map_err(unlinkable)?;
-        let interface = format!("ghtrader:plugin/{role}@{}", version.name);
         let missing = |what: String| {
             Finding::new("world_mismatch", what, "export the role's world with the SDK of this contract version")
                 .at(format!("export {role}"))
@@ -58,11 +74,33 @@ impl Code {
                     .ok_or_else(|| missing(format!("`{interface}` has no function `{name}`")))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { version, pre, functions })
+        Ok(Self { version, interface, linked: Linked::Component { pre, functions } })
+    }
+
+    fn engine(&self) -> &Engine {
+        match &self.linked {
+            Linked::Component { pre, .. } => pre.engine(),
+            Linked::Module(pre) => pre.module().engine(),
+        }
+    }
+
+    fn instantiate(&self, store: &mut Store<Guarded>) -> wasmtime::Result<Running> {
+        match &self.linked {
+            Linked::Component { pre, .. } => pre.instantiate(store).map(Running::Component),
+            Linked::Module(pre) => pre.instantiate(store).map(Running::Module),
+        }
+    }
+
+    /// Name of the role's interface with its version.
+    pub(crate) fn interface(&self) -> &str {
+        &self.interface
     }
 
     fn function(&self, name: &str) -> wasmtime::Result<ComponentExportIndex> {
-        let found = self.functions.iter().find(|(n, _)| *n == name);
+        let found = match &self.linked {
+            Linked::Component { functions, .. } => functions.iter().find(|(n, _)| *n == name),
+            Linked::Module(_) => None,
+        };
         found.map(|(_, i)| *i).ok_or_else(|| wasmtime::format_err!("the component's role has no function `{name}`"))
     }
 }
@@ -99,9 +137,9 @@ fn start<F>(
     let config = plugin.host().config();
     let limits: Limits = config.limits.lowered_to(&manifest.limits);
     let code = plugin.code();
-    Sandbox::new(code.pre.engine(), plugin.identity(), limits, config, plugin.host().slots(), |store| {
-        let instance = code.pre.instantiate(&mut *store)?;
-        find(store, &Lookup { code, instance })
+    Sandbox::new(code.engine(), plugin.identity(), limits, config, plugin.host().slots(), |store| {
+        let running = code.instantiate(store)?;
+        find(store, &Lookup { code, running })
     })
 }
 

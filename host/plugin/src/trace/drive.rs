@@ -3,7 +3,9 @@
 use super::broker::Broker;
 use super::stream::Stream;
 use super::{Rng, Splits, Trace};
-use crate::{CallSite, FeatureInstance, Fixture, LabelInstance, OutputColumn, PluginFault, Reach, StrategyInstance};
+use crate::{
+    CallSite, FeatureInstance, Fixture, LabelInstance, OutputColumn, PluginFault, Reach, Step, StrategyInstance,
+};
 use ghtrader_kernels::wire::{Action, Boundary, WORDS};
 use std::ops::Range;
 
@@ -107,7 +109,7 @@ pub fn trace_strategy(
     let (mut words, mut sent, mut actions) = (Vec::new(), Vec::new(), Vec::new());
     for block in splits.blocks(rows) {
         stream.pack(block.clone(), &mut words);
-        instance.load(&words)?;
+        let mut next = Some(words.as_slice());
         let mut row = block.start;
         while row < block.end {
             let events = broker.events_before(row);
@@ -115,7 +117,9 @@ pub fn trace_strategy(
             let until = broker.next_news(row, block.end.min(row + longest));
             let [first, last] = [row, until].map(|r| (r - block.start) as u32);
             sent.clear();
-            let at = instance.run(first, last, &broker.account(), &events, &mut sent)?;
+            let account = broker.account();
+            let step = Step { rows: next.take(), start: first, until: last, account: &account, events: &events };
+            let at = instance.run(&step, &mut sent)?;
             let (entries, rest) = sent.as_chunks::<WORDS>();
             match (entries.len(), rest.len()) {
                 (0, 0) if at == last => {

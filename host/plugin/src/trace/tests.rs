@@ -163,31 +163,22 @@ impl StrategyInstance for Scripted {
         &self.description
     }
 
-    fn load(&mut self, rows: &[u64]) -> Result<(), PluginFault> {
-        self.seen += self.rows.len() as u64 / 2;
-        self.rows = rows.to_vec();
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        start: u32,
-        until: u32,
-        account: &AccountView,
-        events: &[u64],
-        actions: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
-        let mut events: Vec<Event> = entries(events).iter().filter_map(Event::decode).collect();
-        for at in start..until {
+    fn run(&mut self, step: &Step<'_>, actions: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        if let Some(rows) = step.rows {
+            self.seen += self.rows.len() as u64 / 2;
+            self.rows = rows.to_vec();
+        }
+        let mut events: Vec<Event> = entries(step.events).iter().filter_map(Event::decode).collect();
+        for at in step.start..step.until {
             let [bid, ask] = [0, 1].map(|i| f64::from_bits(self.rows[2 * at as usize + i]));
-            let sent = (self.act)(self.seen + u64::from(at), bid, ask, account, &events);
+            let sent = (self.act)(self.seen + u64::from(at), bid, ask, step.account, &events);
             events.clear();
             if !sent.is_empty() {
                 actions.extend(sent.iter().flatten());
                 return Ok(at);
             }
         }
-        Ok(until)
+        Ok(step.until)
     }
 }
 

@@ -5,9 +5,9 @@ mod wit;
 use crate::contract::{Answered, Contract, FeatureGuest, LabelGuest, StrategyGuest};
 use crate::guest::{GuestFn, Lookup, write_log};
 use crate::manifest::Role;
-use crate::sandbox::Guarded;
+use crate::sandbox::{Guarded, TooMuch};
 use crate::{
-    AccountView, Boundary, FeatureDescription, Instrument, LabelDescription, OutputColumn, Params, StrategyDescription,
+    Boundary, FeatureDescription, Instrument, LabelDescription, OutputColumn, Params, Step, StrategyDescription,
 };
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{Store, StoreContextMut};
@@ -18,6 +18,7 @@ pub(crate) struct Dev;
 impl Contract for Dev {
     const VERSION: &'static str = "0.2.0-dev";
     const WIT: &'static str = include_str!("../../../../wit/dev/plugin.wit");
+    const BARE: bool = false;
     const RELEASED: bool = false;
     type Feature = Feature;
     type Label = Label;
@@ -31,7 +32,7 @@ impl Contract for Dev {
         match role {
             Role::Feature => &["init", "boundary", "compute"],
             Role::Label => &["init", "compute"],
-            Role::Strategy => &["init", "load", "run"],
+            Role::Strategy => &["init", "run"],
         }
     }
 }
@@ -68,9 +69,9 @@ impl FeatureGuest for Feature {
         self.boundary.call(store, (kind.into(),))
     }
 
-    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64]) -> Answered<Vec<f64>> {
+    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64], due: usize, out: &mut Vec<f64>) -> Answered<usize> {
         let (answer,) = self.compute.call(store, (rows,))?;
-        Ok(answer.map_err(Into::into))
+        Ok(answer.map_err(Into::into).map(|values| append(&values, due, out)))
     }
 }
 
@@ -93,25 +94,27 @@ impl LabelGuest for Label {
         }))
     }
 
-    fn compute(&self, store: &mut Store<Guarded>, rows: &[u64], emit: u32) -> Answered<Vec<f64>> {
+    fn compute(
+        &self,
+        store: &mut Store<Guarded>,
+        rows: &[u64],
+        emit: u32,
+        due: usize,
+        out: &mut Vec<f64>,
+    ) -> Answered<usize> {
         let (answer,) = self.compute.call(store, (rows, emit))?;
-        Ok(answer.map_err(Into::into))
+        Ok(answer.map_err(Into::into).map(|values| append(&values, due, out)))
     }
 }
 
 pub(crate) struct Strategy {
     init: GuestFn<wit::StrategyInit>,
-    load: GuestFn<wit::StrategyLoad>,
     run: GuestFn<wit::StrategyRun>,
 }
 
 impl StrategyGuest for Strategy {
     fn find(store: &mut Store<Guarded>, lookup: &Lookup<'_>) -> wasmtime::Result<Self> {
-        Ok(Self {
-            init: GuestFn::find(store, lookup, "init")?,
-            load: GuestFn::find(store, lookup, "load")?,
-            run: GuestFn::find(store, lookup, "run")?,
-        })
+        Ok(Self { init: GuestFn::find(store, lookup, "init")?, run: GuestFn::find(store, lookup, "run")? })
     }
 
     fn init(&self, store: &mut Store<Guarded>, params: &Params, of: &Instrument) -> Answered<StrategyDescription> {
@@ -121,20 +124,29 @@ impl StrategyGuest for Strategy {
             .map(|said| StrategyDescription { inputs: said.inputs, warmup_rows: said.warmup_rows }))
     }
 
-    fn load(&self, store: &mut Store<Guarded>, rows: &[u64]) -> wasmtime::Result<()> {
-        self.load.call(store, (rows,))
+    fn run(&self, store: &mut Store<Guarded>, step: &Step<'_>, actions: &mut Vec<u64>) -> Answered<u32> {
+        // Nothing at all spares the guest a call for memory, which an empty list does not.
+        let events = (!step.events.is_empty()).then_some(step.events);
+        let (answer,) = self.run.call(&mut *store, (step.rows, step.start, step.until, step.account.into(), events))?;
+        let outcome = match answer {
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        let sent = outcome.actions.as_le_slice(&*store);
+        if size_of_val(sent) > store.data().output_bytes {
+            return Err(TooMuch.into());
+        }
+        actions.extend_from_slice(sent);
+        Ok(Ok(outcome.at))
     }
+}
 
-    fn run(
-        &self,
-        store: &mut Store<Guarded>,
-        (first, until): (u32, u32),
-        account: &AccountView,
-        events: &[u64],
-    ) -> Answered<(u32, Vec<u64>)> {
-        let (answer,) = self.run.call(store, (first, until, account.into(), events))?;
-        Ok(answer.map_err(Into::into).map(|outcome| (outcome.at, outcome.actions)))
+/// Appends what is as much as is due, and gives its number.
+fn append(values: &[f64], due: usize, out: &mut Vec<f64>) -> usize {
+    if values.len() == due {
+        out.extend_from_slice(values);
     }
+    values.len()
 }
 
 fn columns(columns: Vec<wit::Column>) -> Vec<OutputColumn> {

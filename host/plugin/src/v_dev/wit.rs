@@ -5,7 +5,7 @@ use crate::params::ParamValue;
 use crate::sandbox::LogLevel;
 use crate::{AccountView, Answer, Boundary, OutputColumn, Params};
 use ghtrader_core::ContractId;
-use wasmtime::component::{ComponentType, Lift, Lower};
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
@@ -132,7 +132,7 @@ pub(super) struct Account {
 #[component(record)]
 pub(super) struct Outcome {
     pub(super) at: u32,
-    pub(super) actions: Vec<u64>,
+    pub(super) actions: WasmList<u64>,
 }
 
 pub(super) fn params(params: &Params) -> Vec<Param> {
@@ -205,7 +205,7 @@ impl From<PluginError> for Refusal {
     }
 }
 
-/// A fallible result, as all functions but two have it.
+/// A fallible result, as all functions but one have it.
 type Fallible<T> = (Result<T, PluginError>,);
 
 signature!(FeatureInit, (Vec<Param>, Instrument), Fallible<FeatureDescription>);
@@ -214,5 +214,4 @@ signature!(FeatureCompute, (&'a [u64],), Fallible<Vec<f64>>);
 signature!(LabelInit, (Vec<Param>, Instrument), Fallible<LabelDescription>);
 signature!(LabelCompute, (&'a [u64], u32), Fallible<Vec<f64>>);
 signature!(StrategyInit, (Vec<Param>, Instrument), Fallible<StrategyDescription>);
-signature!(StrategyLoad, (&'a [u64],), ());
-signature!(StrategyRun, (u32, u32, Account, &'a [u64]), Fallible<Outcome>);
+signature!(StrategyRun, (Option<&'a [u64]>, u32, u32, Account, Option<&'a [u64]>), Fallible<Outcome>);

@@ -10,7 +10,7 @@ fn host() -> PluginHost {
 
 /// The truth about the default guest.
 fn truth() -> String {
-    manifest("feature", "0.1.0-next")
+    manifest("feature", "0.1.0")
 }
 
 #[track_caller]

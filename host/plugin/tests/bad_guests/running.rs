@@ -169,7 +169,7 @@ fn every_bit_passes_through() {
 
 #[test]
 fn part_of_a_row_is_the_hosts_own_mistake() {
-    let manifest = manifest("feature", "0.1.0-next").replace("[\"last_price\"]", "[\"last_price\", \"volume\"]");
+    let manifest = manifest("feature", "0.1.0").replace("[\"last_price\"]", "[\"last_price\", \"volume\"]");
     let two = Guest {
         // A second input: the list has two entries, of which the second is `volume`.
         init: "(i32.store (i32.const 4) (i32.const 1024)) (i32.store (i32.const 8) (i32.const 2))

@@ -75,7 +75,7 @@ pub(crate) fn push(registry: &Registry, artefact: &[u8]) -> Result<Pushed, PushE
 
 /// A feature that returns its input; another description makes other bytes of the same version.
 pub(crate) fn artefact(name: &str, version: &str, description: &str) -> Vec<u8> {
-    let manifest = manifest("feature", "0.1.0-next")
+    let manifest = manifest("feature", "0.1.0")
         .replace("\"echo\"\nrole", &format!("\"{name}\"\nrole"))
         .replace("\"0.1.0\"", &format!("\"{version}\""))
         .replace("Written by hand.", description);

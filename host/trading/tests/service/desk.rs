@@ -5,8 +5,8 @@ use ghtrader_core::{Calendar, Digest, ErrorClass, Problem, Variety};
 use ghtrader_kernels::wire::{Action, Offset, Order, Side, Tif};
 use ghtrader_market::synth::SynthSpec;
 use ghtrader_plugin::{
-    AccountView, Answer, Boundary, CallSite, FeatureDescription, FeatureInstance, Instrument, OutputColumn,
-    PluginFault, StrategyDescription, StrategyInstance,
+    Answer, Boundary, CallSite, FeatureDescription, FeatureInstance, Instrument, OutputColumn, PluginFault, Step,
+    StrategyDescription, StrategyInstance,
 };
 use ghtrader_runtime::{Lineup, LineupParts};
 use ghtrader_trading::protocol::{
@@ -41,18 +41,8 @@ impl StrategyInstance for Native {
         &self.description
     }
 
-    fn load(&mut self, _: &[u64]) -> Result<(), PluginFault> {
-        Ok(())
-    }
-
-    fn run(
-        &mut self,
-        _: u32,
-        _: u32,
-        account: &AccountView,
-        _: &[u64],
-        out: &mut Vec<u64>,
-    ) -> Result<u32, PluginFault> {
+    fn run(&mut self, step: &Step<'_>, out: &mut Vec<u64>) -> Result<u32, PluginFault> {
+        let account = step.account;
         self.rows += 1;
         let at = || CallSite { plugin: "strategy/native".into(), function: "run", rows: 0..1 };
         match self.kind.as_str() {

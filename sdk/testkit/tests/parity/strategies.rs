@@ -3,7 +3,7 @@
 use crate::stream::{Rng, cuts, rows};
 use crate::{component, instrument};
 use ghtrader_kernels::wire::{Action, Event, Order, RejectReason, Side, Tif, WORDS, entries};
-use ghtrader_plugin::{AccountView, ParamValue, Params, StrategyInstance};
+use ghtrader_plugin::{AccountView, ParamValue, Params, Step, StrategyInstance};
 use ghtrader_sdk::Strategy;
 use ghtrader_testkit::NativeStrategy;
 use maker::Maker;
@@ -80,13 +80,14 @@ fn run(strategy: &mut dyn StrategyInstance, words: &[u64], blocks: &[Range<usize
     let mut exchange = Exchange::default();
     let mut stream = Vec::new();
     for block in blocks {
-        strategy.load(&words[block.start * width..block.end * width]).unwrap();
+        let mut rows = Some(&words[block.start * width..block.end * width]);
         let (mut at, until) = (0, block.len() as u32);
         while at < until {
             let events = std::mem::take(&mut exchange.events);
             let mut actions = Vec::new();
             let account = exchange.account;
-            at = strategy.run(at, until, &account, &events, &mut actions).unwrap();
+            let step = Step { rows: rows.take(), start: at, until, account: &account, events: &events };
+            at = strategy.run(&step, &mut actions).unwrap();
             if at == until {
                 assert!(actions.is_empty());
                 break;

@@ -7,7 +7,7 @@ use When::{Packing, Reading, Start};
 type Line = (&'static str, When, &'static [&'static str], Deed);
 
 fn packed(module: &[u8], edit: impl FnOnce(String) -> String) -> Deed {
-    Deed::Pack { module: module.to_owned(), manifest: edit(manifest("feature", "0.1.0-next")) }
+    Deed::Pack { module: module.to_owned(), manifest: edit(manifest("feature", "0.1.0")) }
 }
 
 fn parsed(text: &str) -> Vec<u8> {
@@ -23,7 +23,7 @@ fn starting(change: impl FnOnce(&mut Guest)) -> Deed {
 
 /// A truthful guest with another promise.
 fn lying(from: &str, to: &str) -> Deed {
-    let truth = manifest("feature", "0.1.0-next");
+    let truth = manifest("feature", "0.1.0");
     assert!(truth.contains(from), "{from}");
     Deed::Load(Guest::default().with_manifest(&truth.replace(from, to)).unwrap_or_else(|f| panic!("{f:#?}")))
 }
@@ -42,7 +42,7 @@ pub(super) fn guests() -> Vec<BadGuest> {
         let exports: String = exports.iter().map(|e| format!(r#"(export "{e}" (instance $i))"#)).collect();
         Deed::Load(hollow(&format!("(component (instance $i) {exports})"), &good))
     };
-    const FEATURE: &str = "ghtrader:plugin/feature@0.1.0-next";
+    const FEATURE: &str = "ghtrader:plugin/feature@0.1.0";
     let load = |bytes: Vec<u8>| Deed::Load(bytes);
     let lines: Vec<Line> = vec![
         ("text instead of a module", Packing, &["not_a_module"], packed(b"no wasm", |m| m)),
@@ -63,13 +63,13 @@ pub(super) fn guests() -> Vec<BadGuest> {
             "a module of another role",
             Packing,
             &["module_invalid"],
-            Deed::Pack { module: Guest::label().module(), manifest: manifest("feature", "0.1.0-next") },
+            Deed::Pack { module: Guest::label().module(), manifest: manifest("feature", "0.1.0") },
         ),
         (
             "an unknown version, packed",
             Packing,
             &["contract_unsupported"],
-            packed(&Guest::default().module(), |m| m.replace("0.1.0-next", "9.9.9")),
+            packed(&Guest::default().module(), |m| m.replace("0.1.0", "9.9.9")),
         ),
         (
             "a parameter's default out of its bounds",
@@ -114,7 +114,7 @@ pub(super) fn guests() -> Vec<BadGuest> {
             "a second interface of the contract's own package",
             Reading,
             &["import_undeclared"],
-            importing("ghtrader:plugin/state@0.1.0-next", FEATURE),
+            importing("ghtrader:plugin/state@0.1.0", FEATURE),
         ),
         (
             "the log of another version",
@@ -126,7 +126,7 @@ pub(super) fn guests() -> Vec<BadGuest> {
             "a log with one function more",
             Reading,
             &["import_undeclared"],
-            importing("ghtrader:plugin/log@0.1.0-next", FEATURE),
+            importing("ghtrader:plugin/log@0.1.0", FEATURE),
         ),
         (
             "an import hidden in a component inside it",
@@ -172,7 +172,7 @@ pub(super) fn guests() -> Vec<BadGuest> {
             )),
         ),
         ("no role", Reading, &["world_mismatch"], exporting(&[])),
-        ("two roles", Reading, &["world_mismatch"], exporting(&[FEATURE, "ghtrader:plugin/label@0.1.0-next"])),
+        ("two roles", Reading, &["world_mismatch"], exporting(&[FEATURE, "ghtrader:plugin/label@0.1.0"])),
         ("an export beside its role", Reading, &["world_mismatch"], exporting(&[FEATURE, "own:package/spy"])),
         ("a role without its functions", Reading, &["world_mismatch"], exporting(&[FEATURE])),
         (
@@ -185,7 +185,7 @@ pub(super) fn guests() -> Vec<BadGuest> {
             "a version that the manifest does not say",
             Reading,
             &["contract_mismatch"],
-            load(claiming(&good, "0.1.0-next", "0.2.0-dev")),
+            load(claiming(&good, "0.1.0", "0.2.0-dev")),
         ),
         (
             "more memory than the host gives",

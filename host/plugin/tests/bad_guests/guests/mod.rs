@@ -11,8 +11,8 @@ mod text;
 pub(crate) use text::{Guest, manifest};
 
 use ghtrader_plugin::{
-    Boundary, FeatureInstance, Finding, Fixture, Instrument, LabelInstance, Params, Plugin, PluginFault, PluginHost,
-    StrategyInstance, pack,
+    AccountView, Boundary, FeatureInstance, Finding, Fixture, Instrument, LabelInstance, Params, Plugin, PluginFault,
+    PluginHost, Step, StrategyInstance, pack,
 };
 
 /// When a bad guest is found out.
@@ -125,12 +125,14 @@ fn labels(plugin: &Plugin) -> Result<(), PluginFault> {
 
 /// A block for a strategy.
 fn loading(plugin: &Plugin) -> Result<(), PluginFault> {
-    strategy(plugin)?.load(&rows(100))
+    let (rows, account) = (rows(100), AccountView::default());
+    let step = Step { rows: Some(&rows), start: 0, until: 0, account: &account, events: &[] };
+    strategy(plugin)?.run(&step, &mut Vec::new()).map(drop)
 }
 
 /// Rows 2 to 5 of a block.
 fn running(plugin: &Plugin) -> Result<(), PluginFault> {
-    let mut strategy = strategy(plugin)?;
-    strategy.load(&rows(100))?;
-    strategy.run(2, 5, &Default::default(), &[7, 0, 0, 0], &mut Vec::new()).map(drop)
+    let (rows, account) = (rows(100), AccountView::default());
+    let step = Step { rows: Some(&rows), start: 2, until: 5, account: &account, events: &[7, 0, 0, 0] };
+    strategy(plugin)?.run(&step, &mut Vec::new()).map(drop)
 }

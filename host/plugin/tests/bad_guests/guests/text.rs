@@ -46,7 +46,7 @@ pub(crate) struct Guest {
     pub(crate) boundary: &'static str,
     /// Body of `compute`, with `$rows`, `$words` and a label's `$emit`; `$answer` writes a result of a pointer and a length.
     pub(crate) compute: &'static str,
-    /// Body of a strategy's `load`; `$keep` puts the rows at 4096.
+    /// What a strategy does with a new block; `$keep` puts the rows at 4096.
     pub(crate) load: &'static str,
     /// Body of `run`, with `$start` and `$until`; `$act` writes an outcome whose words stand at 1024, `$place` a market order there.
     pub(crate) run: &'static str,
@@ -68,7 +68,7 @@ impl Default for Guest {
     fn default() -> Self {
         Self {
             role: "feature",
-            contract: "0.1.0-next",
+            contract: "0.1.0",
             memory: "1",
             init: "(i32.const 0)",
             boundary: "",
@@ -94,7 +94,7 @@ impl Guest {
     pub(crate) fn module(&self) -> Vec<u8> {
         let Self { role, contract, memory, init, boundary, compute, load, run, more, alloc } = self;
         let (instrument, account) = match *contract {
-            "0.1.0-next" => ("i32 i32 f64 f64", "i32 i32 i32 f64 f64 i32"),
+            "0.1.0" => ("i32 i32 f64 f64", "i32 i32 i32 f64 f64 i32"),
             _ => ("i32 i32 i32 i32 f64 f64", "i32 i32 i32 f64 f64 f64 i32"),
         };
         // Behind the inputs a strategy says its warm-up, the others their outputs.
@@ -110,9 +110,13 @@ impl Guest {
     {compute})"#
             ),
             _ => format!(
-                r#"(func (export "{name}#load") (param $rows i32) (param $words i32) {load})
-  (func (export "{name}#run") (param $start i32) (param $until i32) (param {account})
-    (param $events i32) (param $event_words i32) (result i32) {run})"#
+                r#"(func $load (param $rows i32) (param $words i32) {load})
+  (func $run (param $start i32) (param $until i32) (result i32) {run})
+  (func (export "{name}#run") (param $has_rows i32) (param $rows i32) (param $words i32)
+    (param $start i32) (param $until i32) (param {account})
+    (param $has_events i32) (param $events i32) (param $event_words i32) (result i32)
+    (if (local.get $has_rows) (then (call $load (local.get $rows) (local.get $words))))
+    (call $run (local.get $start) (local.get $until)))"#
             ),
         };
         let text = format!(

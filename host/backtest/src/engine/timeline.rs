@@ -1,0 +1,96 @@
+//! What a day's rows say to every account alike: when they are, where its borders lie, what a position is worth.
+
+use super::Day;
+use crate::spec::MarkName;
+use ghtrader_core::{Border, BorderKind, Column, TickView, day_borders};
+use ghtrader_kernels::wire::{Boundary, Event};
+use std::sync::OnceLock;
+
+/// Rows whose extreme marks are kept, so that stretches which change no extreme of an equity curve are passed over.
+pub(super) const STRETCH_ROWS: usize = 16;
+
+/// Worked out at first use and shared by all fill models and strategies of a run.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    times: OnceLock<Times>,
+    last: OnceLock<Marks>,
+    mid: OnceLock<Marks>,
+}
+
+#[derive(Debug)]
+pub(super) struct Times {
+    /// Session time from the day's first row to each row, breaks left out, ns.
+    pub(super) session_ns: Vec<i64>,
+    /// Host events by row, ascending.
+    pub(super) borders: Vec<(usize, Event)>,
+}
+
+/// Value of a unit of position, row by row: the wanted price, else the other, else the last known.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// CNY; rows before the first price have that one.
+    pub(super) cny: Vec<f64>,
+    /// The first row with a price.
+    pub(super) first: usize,
+    /// Least and largest of each whole stretch.
+    pub(super) stretches: Vec<(f64, f64)>,
+}
+
+impl Timeline {
+    pub(super) fn times(&self, day: &Day<'_>) -> &Times {
+        self.times.get_or_init(|| {
+            let borders = day_borders(day.view.ts_ns, day.windows);
+            let session_ns = session_time(day.view.ts_ns, &borders);
+            let event = |kind| match kind {
+                BorderKind::Session => Event::Boundary(Boundary::Session),
+                BorderKind::Gap => Event::Gap,
+            };
+            Times { session_ns, borders: borders.into_iter().map(|b| (b.row, event(b.kind))).collect() }
+        })
+    }
+
+    pub(super) fn marks(&self, day: &Day<'_>, mark: MarkName) -> &Marks {
+        let cell = if mark == MarkName::Mid { &self.mid } else { &self.last };
+        cell.get_or_init(|| Marks::of(&day.view, mark))
+    }
+}
+
+impl Marks {
+    fn of(view: &TickView<'_>, mark: MarkName) -> Self {
+        let last = view.float(Column::LastPrice);
+        let (bids, asks) = (view.float(Column::bid_price(0)), view.float(Column::ask_price(0)));
+        let mut cny = Vec::with_capacity(last.len());
+        let (mut known, mut first) = (f64::NAN, last.len());
+        for (row, &last) in last.iter().enumerate() {
+            let mid = (bids[row] + asks[row]) * 0.5;
+            let (wanted, other) = if mark == MarkName::Mid { (mid, last) } else { (last, mid) };
+            let price = if wanted.is_nan() { other } else { wanted };
+            if !price.is_nan() {
+                first = first.min(row);
+                known = price;
+            }
+            cny.push(known);
+        }
+        let start = cny.get(first).copied().unwrap_or(0.0);
+        cny[..first].fill(start);
+        let extremes = |rows: &[f64; STRETCH_ROWS]| {
+            rows.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
+        };
+        let stretches = cny.as_chunks().0.iter().map(extremes).collect();
+        Self { cny, first, stretches }
+    }
+}
+
+/// Session time from the first row to each row, ns; what lies between two sessions is none.
+fn session_time(ts_ns: &[i64], borders: &[Border]) -> Vec<i64> {
+    let mut breaks = borders.iter().filter(|b| b.kind == BorderKind::Session).map(|b| b.row).peekable();
+    let mut passed_ns = 0;
+    (0..ts_ns.len())
+        .map(|row| {
+            if breaks.next_if_eq(&row).is_none() && row > 0 {
+                passed_ns += ts_ns[row] - ts_ns[row - 1];
+            }
+            passed_ns
+        })
+        .collect()
+}

@@ -14,6 +14,7 @@ pub mod report_data;
 pub mod report_html;
 mod run;
 mod spec;
+mod walk_forward;
 
 pub use account::Ledger;
 pub use divergence::{Divergence, Seen, first_difference};
@@ -29,4 +30,7 @@ pub use run::{
 pub use spec::{
     AccountSpec, BeyondBookName, CloseFirstName, Delay, FeeSpec, FillModelName, FillSpec, LatencySpec, LineupSpec,
     MarginSpec, MarkName, MetricSpec, ModelSpec, PluginSpec, RiskSpec, RollPolicy, RollSpec, RunSpec, TakerBookName,
+};
+pub use walk_forward::{
+    FoldSpan, FoldTraded, RegimeTraded, Traded, TradedByModel, WalkForwardTraded, traded_on, walk_forward_traded,
 };

@@ -348,6 +348,18 @@ pub(crate) enum Backtest {
         #[arg(long = "with", value_name = "KEY=VALUE")]
         with: Vec<String>,
     },
+    /// Fits a model per fold and trades its test days as one run; the specification has a table [walk_forward]
+    #[command(after_help = "Example: ghtrader backtest walk-forward obi.toml --out runs/obi-walk")]
+    WalkForward {
+        /// Run specification with a table [walk_forward]
+        spec: PathBuf,
+        /// Result folder
+        #[arg(long)]
+        out: PathBuf,
+        /// Replaces another result in the folder
+        #[arg(long)]
+        replace: bool,
+    },
     /// Runs a stored result again and compares. Exit 1 if it differs
     #[command(after_help = "Example: ghtrader backtest verify runs/maker")]
     Verify {

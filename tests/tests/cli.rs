@@ -58,6 +58,7 @@ fn every_command_prints_one_document() {
         ("backtest run none.toml --out r", 2),
         ("backtest verify none", 2),
         ("backtest show none", 2),
+        ("backtest check none", 2),
         ("demo --plugins none --ticks none.csv", 2),
         ("plugin new strategy Bad_Name", 2),
         ("plugin build", 2),

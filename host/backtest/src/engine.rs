@@ -10,12 +10,13 @@ mod pass;
 mod roll;
 mod timeline;
 
-pub use pass::{Seat, run_day};
+pub use pass::{Seat, run_day, run_day_cut};
 pub use timeline::Timeline;
 
 use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};
-use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record};
-use crate::spec::{BeyondBookName, Delay, FillModelName, LatencySpec, MarkName, RollSpec, RunSpec, TakerBookName};
+use crate::latency::LatencySpec;
+use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record, TakerBooks};
+use crate::spec::{BeyondBookName, FillModelName, MarkName, RollSpec, RunSpec, TakerBookName};
 use crate::{BacktestError, record::DayRecord};
 use ghtrader_core::{Column, ContractSpec, SessionWindow, TickView, TradingDay};
 use ghtrader_exchange::{BeyondBook, MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay, TakerBook};
@@ -46,8 +47,8 @@ pub struct Day<'a> {
     pub tradable_from: usize,
     /// Continuous rows of the contract before, where this day follows a roll.
     pub old_contract: Option<OldContract<'a>>,
-    /// What follows from the rows alone; left to be worked out.
-    pub timeline: Timeline,
+    /// What follows from the rows alone, worked out when it is first needed.
+    pub timeline: &'a Timeline,
 }
 
 /// The contract that was main until the day before.
@@ -89,6 +90,7 @@ impl EngineSettings {
                 taker_book: match spec.fills.taker_book {
                     TakerBookName::K => TakerBook::K,
                     TakerBookName::KPlus1 => TakerBook::KPlusOne,
+                    TakerBookName::Both => TakerBook::Both,
                 },
                 beyond_book: match spec.fills.beyond_book {
                     BeyondBookName::Reject => BeyondBook::Reject,
@@ -126,6 +128,7 @@ pub struct Engine {
     desk: Desk,
     record: Record,
     rng: Rng,
+    sent: Sent,
     contract: Option<String>,
     events: Vec<Event>,
     news: Vec<MatchEvent>,
@@ -140,6 +143,13 @@ pub struct Engine {
     day_equity_cny: f64,
     next_point_ns: i64,
     ahead_rows: usize,
+}
+
+/// Messages sent so far, for delays that are walked in their order.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    orders: usize,
+    cancels: usize,
 }
 
 /// What changes from row to row while a day is run.
@@ -180,6 +190,7 @@ impl Engine {
             desk: Desk::new(settings.limits, f64::NAN),
             record: Record::default(),
             rng: Rng::new(settings.seed),
+            sent: Sent::default(),
             contract: None,
             events: Vec::new(),
             news: Vec::new(),
@@ -407,7 +418,8 @@ impl Engine {
         match intent {
             Intent::Submit(order) => self.submit(run, at, &order),
             Intent::Cancel { id } => {
-                let arrival_ns = self.arrival_ns(run.day.view.ts_ns[at], self.settings.latency.cancel);
+                let us = self.settings.latency.cancel.draw_us(&mut self.rng, &mut self.sent.cancels);
+                let arrival_ns = self.arrival_ns(run.day.view.ts_ns[at], us);
                 self.record.messages_ts_ns.push(arrival_ns);
                 self.matching.cancel(id, arrival_ns);
             }
@@ -424,7 +436,8 @@ impl Engine {
     fn submit(&mut self, run: &DayRun<'_>, at: usize, order: &OrderIntent) {
         let day = run.day;
         let decided_ts_ns = day.view.ts_ns[at];
-        let arrival_ns = self.arrival_ns(decided_ts_ns, self.settings.latency.order);
+        let us = self.settings.latency.order.draw_us(&mut self.rng, &mut self.sent.orders);
+        let arrival_ns = self.arrival_ns(decided_ts_ns, us);
         let limit_cny = order.limit_ticks.map_or(f64::NAN, |t| day.instrument.ticks_to_price(i64::from(t)));
         self.record.messages_ts_ns.push(arrival_ns);
         self.record.orders.push(OrderRecord {
@@ -468,15 +481,8 @@ impl Engine {
         );
     }
 
-    fn arrival_ns(&mut self, decided_ts_ns: i64, delay: Delay) -> i64 {
-        let us = match delay {
-            Delay::Constant { us } => us as i64,
-            Delay::Lognormal { median_us, sigma, max_us } => {
-                let drawn = median_us as f64 * libm::exp(sigma * self.rng.normal());
-                drawn.min(max_us as f64) as i64
-            }
-        };
-        decided_ts_ns + (self.settings.latency.feed_us as i64 + us) * NS_PER_US
+    fn arrival_ns(&self, decided_ts_ns: i64, delay_us: i64) -> i64 {
+        decided_ts_ns + (self.settings.latency.feed_us as i64 + delay_us) * NS_PER_US
     }
 
     /// Takes what happened up to row `row`, which the strategy sees next, into account, record and events.
@@ -486,6 +492,10 @@ impl Engine {
         for event in &news {
             match *event {
                 MatchEvent::Accepted { id, .. } => self.hear(&ExchangeNews::Accepted { id }),
+                MatchEvent::TakerBooks { id, before, after, .. } => {
+                    let tick = run.day.instrument.price_tick;
+                    self.record.taker_books.push(TakerBooks::of(id, before, after, tick));
+                }
                 MatchEvent::Filled { id, side, price_ticks, lots, remaining, maker, row, ts_ns, .. } => {
                     let price_cny = run.day.instrument.ticks_to_price(i64::from(price_ticks));
                     self.fill(run, id, wire_side(side), lots, price_cny, maker, Some(row), ts_ns);

@@ -31,6 +31,14 @@ pub enum BacktestError {
         /// Net position, lots.
         lots: i64,
     },
+    /// A trace of delays is named and was not read.
+    #[error("{key}.file = {file} was not read before the run")]
+    UnreadTrace {
+        /// The key.
+        key: &'static str,
+        /// Its file.
+        file: String,
+    },
     /// There is nothing to run over.
     #[error("no trading day from {from} to {to} has rows of {what}")]
     NoDays {
@@ -62,6 +70,9 @@ impl From<BacktestError> for Problem {
                 what,
                 "set roll.policy to transfer or flatten, or close before the roll",
             ),
+            BacktestError::UnreadTrace { .. } => {
+                Self::new("trace_unread", ErrorClass::Internal, what, "give the delays themselves: us = [500, 700]")
+            }
             BacktestError::NoDays { .. } => Self::new(
                 "no_days",
                 ErrorClass::User,

@@ -15,6 +15,8 @@ pub struct MetricContext<'a> {
     pub annual_days: f64,
     /// Quoted units a lot, by contract number.
     pub multiplier: &'a [f64],
+    /// Price tick, CNY, by contract number.
+    pub price_tick: &'a [f64],
     /// Names of the contracts.
     pub contracts: &'a [String],
 }
@@ -41,6 +43,21 @@ pub struct Markout {
     pub maker: Option<f64>,
     /// Fills that took.
     pub taker: Option<f64>,
+}
+
+/// Takers between two snapshots on either book, over orders that trade on at least one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TakerBookFigures {
+    /// Orders.
+    pub orders: u64,
+    /// Lots of the book before.
+    pub k_lots: u64,
+    /// Lots of the book after, which are those filled.
+    pub k_plus_1_lots: u64,
+    /// Mean by which the book after is worse, price ticks, over the lots that both give; null without any.
+    pub worse_ticks: Option<f64>,
+    /// The same in CNY over all these lots: what the choice of the book is worth.
+    pub worse_cny: f64,
 }
 
 /// The figures of one fill model.
@@ -82,6 +99,8 @@ pub struct ModelMetrics {
     pub markout_ticks: BTreeMap<String, Markout>,
     pub slippage_ticks: Option<f64>,
     pub breakeven_cost_cny_per_lot: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taker_books: Option<TakerBookFigures>,
     pub var95_cny: Option<f64>,
     pub cvar95_cny: Option<f64>,
     pub by_day: BTreeMap<String, Part>,
@@ -191,6 +210,7 @@ pub fn compute_metrics(record: &Record, context: &MetricContext<'_>) -> ModelMet
         markout_ticks: markouts(&record.fills),
         slippage_ticks: (!slips.is_empty()).then(|| stats::mean(&slips)),
         breakeven_cost_cny_per_lot: ratio(pnl_cny + fees_cny, lots as f64),
+        taker_books: taker_books(record, context),
         var95_cny: tail.map(|t| t.0),
         cvar95_cny: tail.map(|t| t.1),
         by_day: split(record, &trips, context, |f| f.trading_day.to_string()),
@@ -306,6 +326,29 @@ fn markouts(fills: &[FillRecord]) -> BTreeMap<String, Markout> {
     MARKOUT_ROWS.iter().enumerate().map(one).collect()
 }
 
+/// `None` where no taker met two books.
+fn taker_books(record: &Record, context: &MetricContext<'_>) -> Option<TakerBookFigures> {
+    let (mut lots, mut ticks, mut worse_cny) = (0.0, 0.0, 0.0);
+    for books in &record.taker_books {
+        let Some(order) = record.order(books.order_id) else { continue };
+        let shared = f64::from(books.k_lots.min(books.k_plus_1_lots));
+        if shared > 0.0 {
+            let contract = order.contract as usize;
+            let worse = order.side.sign() as f64 * (books.k_plus_1_price_cny - books.k_price_cny) * shared;
+            lots += shared;
+            ticks += worse / context.price_tick.get(contract).copied().unwrap_or(f64::NAN);
+            worse_cny += worse * multiplier(context, order.contract);
+        }
+    }
+    (!record.taker_books.is_empty()).then(|| TakerBookFigures {
+        orders: record.taker_books.len() as u64,
+        k_lots: record.taker_books.iter().map(|b| u64::from(b.k_lots)).sum(),
+        k_plus_1_lots: record.taker_books.iter().map(|b| u64::from(b.k_plus_1_lots)).sum(),
+        worse_ticks: (lots > 0.0).then(|| ticks / lots),
+        worse_cny,
+    })
+}
+
 /// Longest run of days from a peak until equity is back at it, or until the end.
 fn drawdown_days(equity: &[f64]) -> u64 {
     let (mut peak, mut peak_at, mut longest) = (f64::NEG_INFINITY, 0, 0);
@@ -355,7 +398,13 @@ mod tests {
     }
 
     fn context() -> MetricContext<'static> {
-        MetricContext { initial_cny: 1_000_000.0, annual_days: 252.0, multiplier: &[5.0], contracts: &[] }
+        MetricContext {
+            initial_cny: 1_000_000.0,
+            annual_days: 252.0,
+            multiplier: &[5.0],
+            price_tick: &[10.0],
+            contracts: &[],
+        }
     }
 
     /// B-15

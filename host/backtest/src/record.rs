@@ -1,6 +1,7 @@
 //! What a run leaves behind, in order: orders, fills, days. The output digest is a hash over exactly this.
 
 use ghtrader_core::{Digest, DigestBuilder, TradingDay};
+use ghtrader_exchange::BookFill;
 use ghtrader_kernels::wire::{Offset, RejectReason, Side, Tif};
 use serde::Serialize;
 
@@ -97,6 +98,34 @@ pub struct FillRecord {
     pub slippage_ticks: f64,
 }
 
+/// What an order that arrived between two snapshots takes from the book before its arrival and from the one after.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TakerBooks {
+    /// The order's id.
+    pub order_id: u64,
+    /// Lots of the book before.
+    pub k_lots: u32,
+    /// Their mean price, CNY; NaN without a lot.
+    pub k_price_cny: f64,
+    /// Lots of the book after, which are those filled.
+    pub k_plus_1_lots: u32,
+    /// Their mean price, CNY; NaN without a lot.
+    pub k_plus_1_price_cny: f64,
+}
+
+impl TakerBooks {
+    pub(crate) fn of(order_id: u64, before: BookFill, after: BookFill, price_tick: f64) -> Self {
+        let price = |fill: BookFill| fill.lot_ticks as f64 / f64::from(fill.lots) * price_tick;
+        Self {
+            order_id,
+            k_lots: before.lots,
+            k_price_cny: price(before),
+            k_plus_1_lots: after.lots,
+            k_plus_1_price_cny: price(after),
+        }
+    }
+}
+
 /// Rows behind a fill at which the mid price is looked at again.
 pub const MARKOUT_ROWS: [usize; 4] = [1, 10, 50, 200];
 
@@ -139,6 +168,8 @@ pub struct Record {
     pub fills_before: usize,
     /// Fills in the order they happened.
     pub fills: Vec<FillRecord>,
+    /// With the taker book `both`: takers that arrived between two snapshots, in order.
+    pub taker_books: Vec<TakerBooks>,
     /// Days in order.
     pub days: Vec<DayRecord>,
     /// About one point a minute and one a fill, ascending in time.

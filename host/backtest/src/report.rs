@@ -3,7 +3,8 @@
 use crate::record::Record;
 use crate::run::{DayData, RunResult};
 use crate::spec::RunSpec;
-use ghtrader_core::{Column, Problem};
+use ghtrader_core::{Column, Problem, TradingDay};
+use ghtrader_exchange::{SplitClass, SplitReport};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -73,8 +74,10 @@ pub fn report_json(
         "volume_unsplit": result.prepared.volume_unsplit,
         "volume_bounded": result.prepared.volume_bounded,
         "auction_rows": result.prepared.auction_rows,
+        "closed_rows": result.prepared.closed_rows,
         "crossed_rows": result.prepared.crossed_rows,
         "gaps": result.prepared.gaps,
+        "locked_rows": result.prepared.locked_rows,
         "data": context.data_warnings,
     });
     Ok(json!({
@@ -95,9 +98,10 @@ pub fn report_json(
             "volume_lots": days.iter().map(volume_lots).collect::<Vec<_>>(),
             "rows": result.rows,
             "warnings": warnings,
+            "volume_split": result.splits.iter().map(|(day, split)| volume_split_json(day, split)).collect::<Vec<_>>(),
         },
         "tables": { "schedule": context.schedule_hash, "confirmed": result.fees_confirmed },
-        "bracket": bracket(result),
+        "bracket": bracket(&models),
         "fill_models": models,
         "notes": notes,
     }))
@@ -110,15 +114,36 @@ fn volume_lots(day: &DayData) -> Option<f64> {
     Some(if day.double_sided { last / 2.0 } else { last })
 }
 
-/// [low, central, high] of the three named models; null where one of them did not run.
-fn bracket(result: &RunResult) -> Value {
-    let of = |name: &str| result.models.iter().find(|(n, ..)| n.as_str() == name).map(|(_, _, m)| m);
+/// [low, central, high] of every figure of the three named models; null where one of them did not run.
+fn bracket(models: &Map<String, Value>) -> Value {
+    let of = |name: &str| models.get(name).and_then(Value::as_object);
     let (Some(low), Some(central), Some(high)) = (of("pessimistic"), of("central"), of("optimistic")) else {
         return Value::Null;
     };
+    let figures = central.keys().filter_map(|key| {
+        let legs = [low.get(key)?, central.get(key)?, high.get(key)?];
+        let figure = legs.iter().all(|v| v.is_number() || v.is_null()) && legs.iter().any(|v| v.is_number());
+        figure.then(|| (key.clone(), json!(legs)))
+    });
+    Value::Object(figures.collect())
+}
+
+/// How the volume of a day could be put to prices.
+pub fn volume_split_json(day: &TradingDay, split: &SplitReport) -> Value {
+    let by_class = |counts: &[u64; 4]| -> Map<String, Value> {
+        SplitClass::ALL.iter().zip(counts).map(|(class, count)| (class.as_str().to_owned(), json!(count))).collect()
+    };
+    let known = |value: f64| (!value.is_nan()).then_some(value);
+    let residual = &split.residual_cny;
     json!({
-        "pnl_cny": [low.pnl_cny, central.pnl_cny, high.pnl_cny],
-        "sharpe": [low.sharpe, central.sharpe, high.sharpe],
+        "trading_day": day,
+        "rows_with_volume": split.intervals.iter().sum::<u64>(),
+        "intervals": by_class(&split.intervals),
+        "lots": by_class(&split.lots),
+        "within_rounding": split.within_rounding,
+        "residual_cny": {
+            "p50": known(residual.p50), "p90": known(residual.p90), "p99": known(residual.p99), "max": known(residual.max),
+        },
     })
 }
 

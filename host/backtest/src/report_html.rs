@@ -105,7 +105,7 @@ fn brackets(data: &ReportData) -> String {
              <div class=\"range\" role=\"img\" aria-label=\"Profit between {} and {}, central {} CNY\">\
              <i class=\"span\" style=\"left:{:.2}%;width:{:.2}%\"></i><i class=\"zero\" style=\"left:{:.2}%\"></i>\
              <i class=\"mid\" style=\"left:{:.2}%\"></i></div>\
-             <div class=\"legs\"><span>pessimistic {}</span><span>central {}</span><span>optimistic {}</span></div></div>",
+             <div class=\"legs\"><span>pessimistic {}</span><span>central {}</span><span>optimistic {}</span></div>{}</div>",
             reading(pessimistic, central, optimistic),
             signed(pessimistic),
             signed(optimistic),
@@ -117,6 +117,7 @@ fn brackets(data: &ReportData) -> String {
             money(pessimistic),
             money(central),
             money(optimistic),
+            figures_of(strategy),
         );
     }
     let _ = write!(
@@ -227,6 +228,43 @@ fn walk_forward(data: &ReportData) -> String {
         walk.folds.len()
     );
     part("walk-forward", "Walk-forward", &lead, &body)
+}
+
+/// Figures of the report that are shown with their bracket: key, name, decimals.
+const BRACKETED: [(&str, &str, usize); 7] = [
+    ("sharpe", "Sharpe", 2),
+    ("max_drawdown_cny", "max drawdown, CNY", 0),
+    ("fees_cny", "fees, CNY", 0),
+    ("fills", "fills", 0),
+    ("hit_rate", "hit rate", 3),
+    ("fill_ratio", "fill ratio", 3),
+    ("slippage_ticks", "slippage, ticks", 3),
+];
+
+/// Low, central and high of the figures that people ask for first.
+fn figures_of(strategy: &StrategyView) -> String {
+    let mut rows = String::new();
+    for (key, name, decimals) in BRACKETED {
+        let Some(legs) = strategy.report.pointer(&format!("/bracket/{key}")).and_then(Value::as_array) else {
+            continue;
+        };
+        let cells: String = legs
+            .iter()
+            .map(|leg| match leg.as_f64() {
+                None => "<td>–</td>".to_owned(),
+                Some(x) if decimals == 0 => format!("<td>{}</td>", grouped(x)),
+                Some(x) => format!("<td>{x:.decimals$}</td>"),
+            })
+            .collect();
+        let _ = write!(rows, "<tr><th scope=\"row\">{name}</th>{cells}</tr>");
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "<div class=\"scroll\"><table><thead><tr><th></th><th>low</th><th>central</th><th>high</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div>"
+    )
 }
 
 /// What a bracket says in words.

@@ -7,7 +7,7 @@ use crate::record::Record;
 use crate::spec::{FillModelName, RunSpec};
 use crate::{BacktestError, spec::CloseFirstName};
 use ghtrader_core::{ContractSpec, Digest, DigestBuilder, SessionWindow, TradingDay, Variety};
-use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay};
+use ghtrader_exchange::{PrepareSpec, PrepareWarnings, PreparedDay, SplitReport};
 use ghtrader_plugin::StrategyInstance;
 use ghtrader_runtime::{DayColumns, StrategyRunner};
 use ghtrader_store::TickDay;
@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Rises whenever a change of this code changes a result, or what identifies one.
-pub const ENGINE_VERSION: &str = "4";
+pub const ENGINE_VERSION: &str = "5";
 
 /// One trading day as it comes from the store.
 pub struct DayData {
@@ -133,6 +133,22 @@ pub fn days_digest(days: &[DayIdentity]) -> Digest {
     b.finish()
 }
 
+/// What follows from a day's rows, whoever trades it: worked out once, shared read-only by all runs over them.
+#[derive(Debug)]
+pub struct ReadyDay {
+    /// The rows as the exchange reads them.
+    pub exchange: PreparedDay,
+    /// When they are, and what a position is worth at them.
+    pub timeline: Timeline,
+}
+
+impl ReadyDay {
+    /// Of rows that the exchange can read.
+    pub fn new(exchange: PreparedDay) -> Self {
+        Self { exchange, timeline: Timeline::default() }
+    }
+}
+
 impl DayData {
     /// The same day for another lineup: its rows are shared, its columns are still to be attached.
     pub fn share(&self) -> Self {
@@ -179,7 +195,7 @@ impl DayData {
     ///
     /// # Errors
     /// Rows that the exchange cannot work with.
-    pub fn prepare(&self) -> Result<PreparedDay, BacktestError> {
+    pub fn prepare(&self) -> Result<ReadyDay, BacktestError> {
         let spec = PrepareSpec {
             price_tick: self.instrument.price_tick,
             multiplier: self.instrument.multiplier,
@@ -187,11 +203,11 @@ impl DayData {
             windows: self.windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
             auction_starts_ns: self.auction_starts_ns.clone(),
         };
-        Ok(PreparedDay::prepare(&self.ticks.view(), &spec)?)
+        Ok(ReadyDay::new(PreparedDay::prepare(&self.ticks.view(), &spec)?))
     }
 
-    /// The day as an engine reads it; `prepared` is of the same rows.
-    pub fn as_day<'a>(&'a self, prepared: &'a PreparedDay) -> Day<'a> {
+    /// The day as an engine reads it; `ready` is of the same rows.
+    pub fn as_day<'a>(&'a self, ready: &'a ReadyDay) -> Day<'a> {
         Day {
             trading_day: self.trading_day,
             contract: &self.contract,
@@ -199,14 +215,14 @@ impl DayData {
             view: self.ticks.view(),
             columns: &self.columns,
             windows: &self.windows,
-            prepared,
+            prepared: &ready.exchange,
             tradable_from: self.tradable_from,
             old_contract: self.old.as_ref().map(|old| OldContract {
                 view: old.ticks.as_ref().map(TickDay::view),
                 instrument: &old.instrument,
                 last_price_cny: old.last_price_cny,
             }),
-            timeline: Timeline::default(),
+            timeline: &ready.timeline,
         }
     }
 }
@@ -246,6 +262,8 @@ pub struct RunResult {
     pub rows: u64,
     /// What was met while preparing the days.
     pub prepared: PrepareWarnings,
+    /// How the volume of each day could be put to prices.
+    pub splits: Vec<(TradingDay, SplitReport)>,
     /// The fee and margin rows used were checked against the exchange's own tables.
     pub fees_confirmed: bool,
 }
@@ -281,9 +299,12 @@ pub fn result_digest(spec: &RunSpec, days: &Digest, identity: &Identity, tables:
 ///
 /// # Errors
 /// Rows that the exchange cannot work with.
-pub fn prepare_days(days: &[DayData]) -> Result<Vec<Arc<PreparedDay>>, BacktestError> {
+pub fn prepare_days(days: &[DayData]) -> Result<Vec<Arc<ReadyDay>>, BacktestError> {
     days.par_iter().map(|day| day.prepare().map(Arc::new)).collect()
 }
+
+/// Gives a fresh instance of a run's strategy, for the first day's instrument.
+pub type MakeStrategy<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
 
 /// Replays the days through a strategy under every fill model of the specification, on all cores.
 ///
@@ -296,7 +317,7 @@ pub fn run(
     variety: &Variety,
     days: &[DayData],
     identity: &Identity,
-    make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
+    make_strategy: MakeStrategy<'_>,
     block_rows: usize,
 ) -> Result<RunResult, BacktestError> {
     run_prepared(spec, variety, days, &prepare_days(days)?, identity, make_strategy, block_rows)
@@ -310,9 +331,9 @@ pub fn run_prepared(
     spec: &RunSpec,
     variety: &Variety,
     days: &[DayData],
-    prepared: &[Arc<PreparedDay>],
+    prepared: &[Arc<ReadyDay>],
     identity: &Identity,
-    make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
+    make_strategy: MakeStrategy<'_>,
     block_rows: usize,
 ) -> Result<RunResult, BacktestError> {
     let text = |day: Option<TradingDay>, end: &str| day.map_or_else(|| end.to_owned(), |d| d.to_string());
@@ -323,7 +344,11 @@ pub fn run_prepared(
             what: spec.data.clone(),
         });
     }
-    let shared: Vec<Day<'_>> = days.iter().zip(prepared).map(|(day, prepared)| day.as_day(prepared)).collect();
+    let delays = [("latency.order", &spec.latency.order), ("latency.cancel", &spec.latency.cancel)];
+    if let Some((key, file)) = delays.iter().find_map(|(key, delay)| Some((*key, delay.unread()?))) {
+        return Err(BacktestError::UnreadTrace { key, file: file.to_owned() });
+    }
+    let shared: Vec<Day<'_>> = days.iter().zip(prepared).map(|(day, ready)| day.as_day(ready)).collect();
     let tables = Ledger::new(spec, variety)?;
     // Each model has a fault of its own, so that the first by their order is told, whoever met his first.
     let pass = |names: &[FillModelName], block_rows: usize| -> Result<Vec<_>, (usize, BacktestError)> {
@@ -360,11 +385,12 @@ pub fn run_prepared(
         })
         .collect();
     let records = passes.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-    let (contracts, multipliers) = contracts(days);
+    let (contracts, multipliers, price_ticks) = contracts(days);
     let context = MetricContext {
         initial_cny: spec.account.initial_cny,
         annual_days: f64::from(spec.metrics.annual_days),
         multiplier: &multipliers,
+        price_tick: &price_ticks,
         contracts: &contracts,
     };
     let mut output = DigestBuilder::new("ghtrader backtest outputs 1");
@@ -388,23 +414,25 @@ pub fn run_prepared(
         output_digest: output.finish(),
         models,
         rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
-        prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.warnings())),
+        prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.exchange.warnings())),
+        splits: days.iter().zip(prepared).map(|(d, p)| (d.trading_day, *p.exchange.split_report())).collect(),
         fees_confirmed: tables.confirmed(),
         contracts,
     })
 }
 
-/// Contracts in the order they were main, each with its multiplier.
-fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>) {
+/// Contracts in the order they were main, each with its multiplier and price tick.
+fn contracts(days: &[DayData]) -> (Vec<String>, Vec<f64>, Vec<f64>) {
     let mut names: Vec<String> = Vec::new();
-    let mut multipliers = Vec::new();
+    let (mut multipliers, mut price_ticks) = (Vec::new(), Vec::new());
     for day in days {
         if names.last() != Some(&day.contract) {
             names.push(day.contract.clone());
             multipliers.push(day.instrument.multiplier);
+            price_ticks.push(day.instrument.price_tick);
         }
     }
-    (names, multipliers)
+    (names, multipliers, price_ticks)
 }
 
 /// Which lots an automatic close takes first, in the exchange's own type.

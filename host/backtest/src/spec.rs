@@ -1,6 +1,7 @@
 //! The specification of a run: what a person writes in TOML, checked as a whole.
 
-use ghtrader_core::{ErrorClass, Problem, TradingDay};
+use crate::latency::{Delay, LatencySpec};
+use ghtrader_core::{ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_exchange::FillModel;
 use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ const KEYS: &[Key] = &[
     Key::optional("lineup.strategy.params", Kind::Open),
     Key::optional("fills.models", Kind::Words(MODELS)),
     Key::optional("fills.central_power", Kind::Number { min: 0.1, max: 20.0 }),
-    Key::optional("fills.taker_book", Kind::Word(&["k", "k_plus_1"])),
+    Key::optional("fills.taker_book", Kind::Word(&["k", "k_plus_1", "both"])),
     Key::optional("fills.beyond_book", Kind::Word(&["reject", "penalty"])),
     Key::optional("fills.beyond_book_penalty_ticks", Kind::Integer { min: 0, max: 1_000 }),
     Key::optional("latency.feed_us", US),
@@ -190,6 +191,8 @@ pub enum TakerBookName {
     /// The next one.
     #[serde(rename = "k_plus_1")]
     KPlus1,
+    /// The next one, and what the one before would have given is reported beside.
+    Both,
 }
 
 /// What happens beyond the displayed levels.
@@ -211,63 +214,6 @@ impl Default for FillSpec {
             beyond_book: BeyondBookName::Reject,
             beyond_book_penalty_ticks: 2,
         }
-    }
-}
-
-/// Delays between exchange and strategy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LatencySpec {
-    /// From the exchange's stamp until the strategy sees the row, in microseconds.
-    pub feed_us: u64,
-    /// From the decision until an order reaches the exchange.
-    pub order: Delay,
-    /// From the decision until a cancel reaches the exchange.
-    pub cancel: Delay,
-}
-
-impl Default for LatencySpec {
-    fn default() -> Self {
-        Self { feed_us: 2_000, order: Delay::Constant { us: 5_000 }, cancel: Delay::Constant { us: 5_000 } }
-    }
-}
-
-/// A delay, the same for every message or drawn for each by the run's seed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Delay {
-    /// Always the same.
-    Constant {
-        /// Microseconds.
-        us: u64,
-    },
-    /// exp(ln(median) + sigma·z), z standard normal, cut at `max_us`.
-    Lognormal {
-        /// Microseconds.
-        median_us: u64,
-        /// Standard deviation of the logarithm.
-        sigma: f64,
-        /// Microseconds.
-        max_us: u64,
-    },
-}
-
-impl Delay {
-    /// Longest delay that a specification may ask for, in microseconds.
-    const MAX_US: u64 = 10_000_000;
-
-    fn finding(&self, key: &str) -> Option<Finding> {
-        let bad = match self {
-            Self::Constant { us } => *us > Self::MAX_US,
-            Self::Lognormal { median_us, sigma, max_us } => {
-                *median_us == 0 || *max_us > Self::MAX_US || median_us > max_us || !(0.0..=3.0).contains(sigma)
-            }
-        };
-        bad.then(|| Finding {
-            key: key.to_owned(),
-            value: format!("{self:?}"),
-            what: format!("needs us ≤ {0}, 0 < median_us ≤ max_us ≤ {0}, sigma in [0, 3]", Self::MAX_US),
-        })
     }
 }
 
@@ -460,43 +406,90 @@ impl RunSpec {
             }
         }
         let mut findings = check(&table, KEYS);
-        for key in ["from", "to"] {
-            if let Some(text) = table.get(key).and_then(toml::Value::as_str)
-                && let Err(e) = text.parse::<TradingDay>()
-            {
-                findings.push(Finding { key: key.to_owned(), value: text.to_owned(), what: e.to_string() });
+        findings.extend(deeper(&table));
+        if !findings.is_empty() {
+            return Err(findings_problem("bad_spec", file, &findings));
+        }
+        table.try_into().map_err(|e: toml::de::Error| {
+            Problem::new("bad_spec", ErrorClass::User, format!("{file}: {}", e.message()), "mend the key named")
+        })
+    }
+
+    /// Puts the delays of every trace file into the specification, which then needs no file any more.
+    ///
+    /// `read` gives the text of a file as the specification names it; `file` names the specification in messages.
+    ///
+    /// # Errors
+    /// Code `bad_spec` with every finding at once.
+    pub fn read_traces(&mut self, file: &str, read: impl Fn(&str) -> std::io::Result<String>) -> Result<(), Problem> {
+        let mut findings = Vec::new();
+        let latency = &mut self.latency;
+        for (key, delay) in [("latency.order", &mut latency.order), ("latency.cancel", &mut latency.cancel)] {
+            let Some(trace) = delay.unread().map(str::to_owned) else { continue };
+            match read(&trace) {
+                Ok(text) => findings.extend(delay.take_trace(key, &text).err()),
+                Err(e) => {
+                    findings.push(Finding {
+                        key: format!("{key}.file"),
+                        value: trace,
+                        what: format!("cannot be read: {e}"),
+                    });
+                }
             }
         }
-        if table.get("fills").and_then(|f| f.get("models")).and_then(|m| m.as_array()).is_some_and(Vec::is_empty) {
-            findings.push(Finding {
-                key: "fills.models".to_owned(),
-                value: "[]".to_owned(),
-                what: format!("needs at least one of {}", MODELS.join(", ")),
-            });
-        }
-        if !findings.is_empty() {
-            return Err(findings_problem("bad_spec", file, &findings));
-        }
-        let spec: Self = table.try_into().map_err(|e: toml::de::Error| {
-            Problem::new("bad_spec", ErrorClass::User, format!("{file}: {}", e.message()), "mend the key named")
-        })?;
-        let delays = [("latency.order", &spec.latency.order), ("latency.cancel", &spec.latency.cancel)];
-        let findings: Vec<Finding> = delays.iter().filter_map(|(key, delay)| delay.finding(key)).collect();
-        if !findings.is_empty() {
-            return Err(findings_problem("bad_spec", file, &findings));
-        }
-        if let (Some(from), Some(to)) = (spec.from, spec.to)
-            && from > to
-        {
-            return Err(Problem::new(
-                "bad_spec",
-                ErrorClass::User,
-                format!("{file}: from = {from} lies after to = {to}"),
-                "give the earlier day first",
-            ));
-        }
-        Ok(spec)
+        if findings.is_empty() { Ok(()) } else { Err(findings_problem("bad_spec", file, &findings)) }
     }
+}
+
+/// What is wrong inside single values, as far as they have the right type.
+fn deeper(table: &toml::Table) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut wrong = |key: &str, value: &dyn std::fmt::Display, what: String| {
+        findings.push(Finding { key: key.to_owned(), value: value.to_string(), what });
+    };
+    let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
+    if let Some(variety) = text("variety")
+        && let Err(e) = variety.parse::<Variety>()
+    {
+        wrong("variety", &variety, e.to_string());
+    }
+    let mut day = |key: &str| match text(key).map(|text| (text, text.parse::<TradingDay>())) {
+        Some((_, Ok(day))) => Some(day),
+        Some((text, Err(e))) => {
+            wrong(key, &text, e.to_string());
+            None
+        }
+        None => None,
+    };
+    if let (Some(from), Some(to)) = (day("from"), day("to"))
+        && from > to
+    {
+        wrong("from", &from, format!("lies after to = {to}"));
+    }
+    let inner = |section: &str, key: &str| table.get(section).and_then(|s| s.get(key));
+    if let Some(models) = inner("fills", "models").and_then(toml::Value::as_array) {
+        let mut seen: Vec<&str> = Vec::new();
+        for model in models.iter().filter_map(toml::Value::as_str) {
+            if seen.contains(&model) {
+                wrong("fills.models", &model, "stands there twice".to_owned());
+            }
+            seen.push(model);
+        }
+        if models.is_empty() {
+            wrong("fills.models", &"[]", format!("needs at least one of {}", MODELS.join(", ")));
+        }
+    }
+    for (key, name) in [("latency.order", "order"), ("latency.cancel", "cancel")] {
+        let Some(value) = inner("latency", name) else { continue };
+        match value.clone().try_into::<Delay>() {
+            Ok(delay) => findings.extend(delay.finding(key)),
+            Err(e) => {
+                let value: String = value.to_string().chars().take(80).collect();
+                findings.push(Finding { key: key.to_owned(), value, what: e.message().to_owned() });
+            }
+        }
+    }
+    findings
 }
 
 /// Puts `key=value` into a table; the value is TOML, or a text if it is none.
@@ -527,6 +520,71 @@ mod tests {
 
     const GOOD: &str = "version = 1\nname = 'x'\nvariety = 'cu'\n[lineup.strategy]\nplugin = 'maker.wasm'\n";
 
+    /// B-02: what is wrong inside a delay, a day or a list is found with everything else.
+    #[test]
+    fn faults_inside_values_are_found_with_the_others() {
+        let text = "version = 1\nname = 'x'\nvariety = '9'\nfrom = '2025-07-02'\nto = '2025-07-01'\n\
+                    [lineup.strategy]\nplugin = 'maker.wasm'\n\
+                    [fills]\nmodels = ['touch', 'touch']\ntaker_book = 'next'\n\
+                    [latency]\norder = { kind = 'lognormal', median_us = 0, sigma = 9.0, max_us = 1 }\n\
+                    cancel = { kind = 'guess' }\n[account]\ninitial_cny = 0\n";
+        let problem = RunSpec::parse(text, "run.toml", &[]).expect_err("seven faults");
+        for part in [
+            "7 things",
+            "variety = 9",
+            "from = 2025-07-02: lies after to = 2025-07-01",
+            "fills.models = touch: stands there twice",
+            "fills.taker_book",
+            "latency.order = median_us 0, sigma 9, max_us 1: needs 0 < median_us",
+            "latency.cancel",
+            "constant",
+            "account.initial_cny = 0",
+        ] {
+            assert!(problem.what.contains(part), "{part} in {}", problem.what);
+        }
+    }
+
+    /// B-08: a trace is read once; what is written then needs no file.
+    #[test]
+    fn a_trace_becomes_part_of_the_specification() {
+        let with = ["latency.order={ kind = 'trace', file = 'delays.txt' }".to_owned()];
+        let spec = RunSpec::parse(GOOD, "run.toml", &with).expect("a good specification");
+        assert_eq!(spec.latency.order.unread(), Some("delays.txt"));
+        let read = |text: &'static str| {
+            let mut spec = spec.clone();
+            let done = spec.read_traces("run.toml", |file| {
+                assert_eq!(file, "delays.txt");
+                Ok(text.to_owned())
+            });
+            done.map(|()| spec)
+        };
+        let spec = read("# measured\n500\n\n700 # slow\n").expect("two delays");
+        assert_eq!(spec.latency.order, Delay::Trace { file: None, us: vec![500, 700] });
+        let text = toml::to_string(&spec).expect("TOML");
+        assert!(!text.contains("delays.txt"));
+        assert_eq!(RunSpec::parse(&text, "run.toml", &[]).expect("the same"), spec);
+        let (mut rng, mut sent) = (ghtrader_stats::Rng::new(1), 0);
+        let drawn: Vec<i64> = (0..5).map(|_| spec.latency.order.draw_us(&mut rng, &mut sent)).collect();
+        assert_eq!(drawn, [500, 700, 500, 700, 500], "in their order, and again");
+        for (text, why) in [
+            ("", "1 to 100000 delays"),
+            ("# nothing", "1 to 100000 delays"),
+            ("500\nfast", "line 2 of delays.txt"),
+            ("-1", "line 1 of delays.txt"),
+            ("10000001", "[0, 10000000]"),
+        ] {
+            let problem = read(text).expect_err(text);
+            assert_eq!(problem.code, "bad_spec");
+            assert!(problem.what.contains(why), "{why} in {}", problem.what);
+        }
+        let mut unreadable = RunSpec::parse(GOOD, "run.toml", &with).expect("a good specification");
+        let gone = |_: &str| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let problem = unreadable.read_traces("run.toml", gone).expect_err("no such file");
+        assert!(problem.what.contains("latency.order.file = delays.txt"), "{}", problem.what);
+        let both = ["latency.order={ kind = 'trace', file = 'a', us = [1] }".to_owned()];
+        assert!(RunSpec::parse(GOOD, "run.toml", &both).is_err());
+    }
+
     /// B-02
     #[test]
     fn three_faults_are_three_findings() {
@@ -553,6 +611,7 @@ mod tests {
         let overrides = [
             "fills.taker_book=k",
             "fills.taker_book=k_plus_1",
+            "fills.taker_book=both",
             "fills.beyond_book=penalty",
             "account.mark=mid",
             "account.close_first=yesterday",

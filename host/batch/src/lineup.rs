@@ -3,11 +3,10 @@
 use crate::days::{base_days, data_warnings};
 use crate::project::{Component, Project, stored_schedule};
 use ghtrader_backtest::{
-    BacktestError, ColumnsOrigin, DayData, Identity, ReportContext, RunResult, RunSpec, ScoredRows, report_json,
-    run_prepared,
+    BacktestError, ColumnsOrigin, DayData, Identity, ReadyDay, ReportContext, RunResult, RunSpec, ScoredRows,
+    report_json, run_prepared,
 };
 use ghtrader_core::{Digest, ErrorClass, FeatureColumn, Problem, SymbolError, TradingDay, Variety};
-use ghtrader_exchange::PreparedDay;
 use ghtrader_model::{Artefact, LinearModel};
 use ghtrader_pipeline::ColumnsReport;
 use ghtrader_plugin::{Instrument, Role};
@@ -179,7 +178,7 @@ pub struct Prepared {
     /// Days with rows and columns.
     pub days: Vec<DayData>,
     /// The same rows as the exchange reads them.
-    pub exchange: Vec<Arc<PreparedDay>>,
+    pub exchange: Vec<Arc<ReadyDay>>,
     /// What of the lineup decides the result.
     pub identity: Identity,
     /// The strategy.
@@ -315,7 +314,7 @@ pub fn missing_columns(report: &ColumnsReport, day: TradingDay) -> Problem {
 pub(crate) fn replay(
     spec: &RunSpec,
     variety: &Variety,
-    (days, exchange): (&[DayData], &[Arc<PreparedDay>]),
+    (days, exchange): (&[DayData], &[Arc<ReadyDay>]),
     identity: &Identity,
     strategy: &Component,
     block_rows: usize,

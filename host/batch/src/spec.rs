@@ -154,6 +154,27 @@ impl BatchSpec {
         let name = table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Self { name, varieties, from, to, split, runs, lineups, sample })
     }
+
+    /// As [`RunSpec::read_traces`], for what all jobs have in common.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_traces(&mut self, file: &str, read: impl Fn(&str) -> std::io::Result<String>) -> Result<(), Problem> {
+        self.runs.iter_mut().try_for_each(|run| run.read_traces(file, &read))
+    }
+}
+
+impl BatchSpec {
+    /// Every plugin and model that it names, by path or reference.
+    pub fn files(&self) -> Vec<&str> {
+        self.lineups
+            .iter()
+            .flat_map(|l| {
+                let plugins = l.features.iter().chain([&l.strategy]).map(|p| p.plugin.as_str());
+                plugins.chain(l.model.as_deref())
+            })
+            .collect()
+    }
 }
 
 fn finding(key: &str, value: &str, what: String) -> Finding {

@@ -360,7 +360,22 @@ pub(crate) enum Backtest {
         #[arg(long)]
         replace: bool,
     },
-    /// Runs a stored result again and compares. Exit 1 if it differs
+    /// One run in every way that has to give the same bits: threads, blocks, row by row, a copy of the data, killed and
+    /// run again, native. Exit 1 if one differs, with the first row
+    #[command(
+        after_help = "Example: ghtrader backtest check runs/maker\n         ghtrader backtest check maker.toml --native plugins/strategies/maker"
+    )]
+    Check {
+        /// Result folder, or run specification
+        run: PathBuf,
+        /// Seed of the random blocks
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Crate of a plugin of the lineup, compiled for this machine and compared too; may be repeated
+        #[arg(long, value_name = "DIR")]
+        native: Vec<PathBuf>,
+    },
+    /// Runs a stored result again and compares, file by file. Exit 1 if it differs
     #[command(after_help = "Example: ghtrader backtest verify runs/maker")]
     Verify {
         /// Result folder

@@ -220,10 +220,15 @@ fn price_days(days: &[DayData], runs: &[Ran<'_>]) -> Vec<PriceDay> {
         .collect()
 }
 
-const WARNINGS: [(&str, &str); 9] = [
+const WARNINGS: [(&str, &str); 11] = [
     ("volume_unsplit", "intervals whose turnover fits no split by price: their volume moves no queue for certain"),
     ("volume_bounded", "intervals with more than two prices: volume at a price is known within bounds only"),
     ("crossed_rows", "rows with a crossed book, which are not matched"),
+    ("auction_rows", "rows of call auctions, which are not matched"),
+    (
+        "locked_rows",
+        "rows with one side empty, as at a lock limit: nothing is taken there, and queues advance by volume only",
+    ),
     ("gaps", "gaps of more than 5 s inside a session: the row behind one advances queues by certain trades only"),
     ("unseen", "rows during which an own order lay outside the five displayed levels: its queue was frozen"),
     ("beyond_book", "market orders larger than the five displayed levels: the rest was rejected or penalised"),

@@ -59,8 +59,10 @@ pub enum TakerBook {
     K,
     /// The snapshot after its arrival.
     KPlusOne,
+    /// Fills as `KPlusOne`; what the snapshot before would have given is told beside.
+    Both,
 }
-named!(TakerBook, "fills.taker_book", K => "k", KPlusOne => "k_plus_1");
+named!(TakerBook, "fills.taker_book", K => "k", KPlusOne => "k_plus_1", Both => "both");
 
 /// What a market order gets once the five displayed levels are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 mod glide;
 mod interval;
 
-use crate::order::{MatchEvent, NewOrder, Offset, RejectReason, Side, Tif};
+use crate::order::{BookFill, MatchEvent, NewOrder, Offset, RejectReason, Side, Tif};
 use crate::prepared::PreparedDay;
 use crate::queue;
 use crate::taker::{Consumed, TakerWalk, taker_walk};
@@ -308,7 +308,7 @@ impl Matching {
                     _ => self.warnings.late_cancels += 1,
                 },
                 Request::Place(order, decided_row) => {
-                    let next = self.config.taker_book == TakerBook::KPlusOne || !day.is_tradable(row - 1);
+                    let next = self.config.taker_book != TakerBook::K || !day.is_tradable(row - 1);
                     let open = day.is_open(arrival_ns);
                     if open && next && day.is_tradable(row) && self.takes(day, row, &order)
                         || open && !day.is_tradable(row - 1)
@@ -395,6 +395,9 @@ impl Matching {
             return;
         }
         events.push(MatchEvent::Accepted { id, row, ts_ns });
+        if self.config.taker_book == TakerBook::Both {
+            self.tell_both_books(day, book, &order, &walk, ts_ns, events);
+        }
         let killed = order.tif == Tif::FillOrKill && filled < lots;
         let mut remaining = lots;
         if !killed {
@@ -443,6 +446,27 @@ impl Matching {
                 self.resting.insert(at, order);
             }
             _ => events.push(MatchEvent::Cancelled { id, remaining, row, ts_ns }),
+        }
+    }
+
+    /// Says what an order that arrived between two snapshots takes from the one before and from the one after.
+    fn tell_both_books(
+        &self,
+        day: &PreparedDay,
+        book: BookAt,
+        order: &NewOrder,
+        walk: &TakerWalk,
+        ts_ns: i64,
+        events: &mut Vec<MatchEvent>,
+    ) {
+        let row = book.row();
+        let between = row > 0 && day.ts_ns(row - 1) < ts_ns && ts_ns < day.ts_ns(row);
+        if !between || !day.is_tradable(row - 1) {
+            return;
+        }
+        let (before, after) = (book_fill(order, &self.walk(day, row - 1, order)), book_fill(order, walk));
+        if before.lots + after.lots > 0 {
+            events.push(MatchEvent::TakerBooks { id: order.id, before, after, ts_ns });
         }
     }
 
@@ -515,6 +539,16 @@ impl Matching {
         }
         self.flights.clear();
     }
+}
+
+/// What a walk gives an order; one that wants all or nothing may get nothing.
+fn book_fill(order: &NewOrder, walk: &TakerWalk) -> BookFill {
+    let lots = walk.filled_lots();
+    if order.tif == Tif::FillOrKill && lots < order.lots {
+        return BookFill::default();
+    }
+    let lot_ticks = walk.fills().iter().map(|&(price, lots)| i64::from(price) * i64::from(lots)).sum();
+    BookFill { lots, lot_ticks }
 }
 
 /// The book that an arriving order meets.

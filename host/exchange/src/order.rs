@@ -94,6 +94,15 @@ pub enum RejectReason {
 named!(RejectReason, "reason", PostOnlyWouldCross => "post_only_would_cross", SelfTrade => "self_trade",
     BeyondBook => "beyond_book", MarketClosed => "market_closed");
 
+/// What an order gets of one book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BookFill {
+    /// Lots.
+    pub lots: u32,
+    /// Σ price in ticks × lots.
+    pub lot_ticks: i64,
+}
+
 /// What happened to an order. Rows are those of the day whose book or interval decided it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MatchEvent {
@@ -103,6 +112,17 @@ pub enum MatchEvent {
         id: u64,
         /// Row of the book that it met.
         row: usize,
+        /// Time of its arrival.
+        ts_ns: i64,
+    },
+    /// Taker book `both`, behind `Accepted`: what a taker that arrived between two snapshots gets of either.
+    TakerBooks {
+        /// The order.
+        id: u64,
+        /// Of the snapshot before its arrival.
+        before: BookFill,
+        /// Of the snapshot after it; its fills are these.
+        after: BookFill,
         /// Time of its arrival.
         ts_ns: i64,
     },
@@ -158,7 +178,8 @@ impl MatchEvent {
             Self::Accepted { id, .. }
             | Self::Filled { id, .. }
             | Self::Cancelled { id, .. }
-            | Self::Rejected { id, .. } => *id,
+            | Self::Rejected { id, .. }
+            | Self::TakerBooks { id, .. } => *id,
         }
     }
 
@@ -168,7 +189,8 @@ impl MatchEvent {
             Self::Accepted { ts_ns, .. }
             | Self::Filled { ts_ns, .. }
             | Self::Cancelled { ts_ns, .. }
-            | Self::Rejected { ts_ns, .. } => *ts_ns,
+            | Self::Rejected { ts_ns, .. }
+            | Self::TakerBooks { ts_ns, .. } => *ts_ns,
         }
     }
 }

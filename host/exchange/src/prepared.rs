@@ -2,14 +2,17 @@
 
 use crate::auction::AuctionRows;
 use crate::queue::LevelInterval;
-use crate::split::{LotRange, PrintSolutions, TURNOVER_ROUNDING_CNY, split_by_turnover};
+use crate::split::{IntervalCounts, LotRange, PrintSolutions, split_by_turnover};
+use crate::split_report::SplitReport;
 use crate::{ExchangeError, Side};
-use ghtrader_core::{Column, L5_LEVELS, NS_PER_S, Phase, TickView};
+use ghtrader_core::{Calendar, Column, ContractSpec, L5_LEVELS, NS_PER_S, Phase, TickView, TradingDay, Variety};
 
+/// So long before a window that it opens, a call auction is under way.
+const AUCTION_BEFORE_NS: i64 = 30 * NS_PER_S;
 /// A session without a row for longer than this has a gap.
 const GAP_NS: i64 = 5 * NS_PER_S;
 /// Price of an empty level; its negative is as far away on the other side.
-const EMPTY: i32 = -i32::MAX;
+pub(crate) const EMPTY: i32 = -i32::MAX;
 /// A price may be off the grid by this share of a tick.
 const GRID_TOLERANCE_TICKS: f64 = 1e-6;
 
@@ -25,6 +28,8 @@ pub(crate) mod flag {
     pub(crate) const SOLUTIONS: u8 = 8;
     /// The turnover fits nothing: `detail` holds volume and price range.
     pub(crate) const UNSPLIT: u8 = 16;
+    /// One side is empty: the price is locked at a limit.
+    pub(crate) const LOCKED: u8 = 32;
 }
 
 /// What [`PreparedDay::prepare`] needs besides the rows.
@@ -43,6 +48,28 @@ pub struct PrepareSpec {
     pub auction_starts_ns: Vec<i64>,
 }
 
+impl PrepareSpec {
+    /// The terms of a product on a trading day, its windows and auctions by the calendar.
+    pub fn of_day(
+        calendar: &Calendar,
+        variety: &Variety,
+        day: TradingDay,
+        terms: &ContractSpec,
+        double_sided: bool,
+    ) -> Self {
+        let windows = calendar.session_windows(variety, day);
+        let phases = calendar.day_phases(variety, day);
+        let by_auction = |start_ns: &i64| phases.phase(start_ns - AUCTION_BEFORE_NS) == Phase::Auction;
+        Self {
+            price_tick: terms.price_tick,
+            multiplier: terms.multiplier,
+            double_sided,
+            auction_starts_ns: windows.iter().map(|w| w.start_ns).filter(by_auction).collect(),
+            windows: windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
+        }
+    }
+}
+
 /// What was met while preparing a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PrepareWarnings {
@@ -58,6 +85,8 @@ pub struct PrepareWarnings {
     pub crossed_rows: u64,
     /// Rows after a gap.
     pub gaps: u64,
+    /// Continuous rows with one side empty, as at a lock limit: queues advance by volume only.
+    pub locked_rows: u64,
 }
 
 impl PrepareWarnings {
@@ -71,6 +100,7 @@ impl PrepareWarnings {
             closed_rows: self.closed_rows + other.closed_rows,
             crossed_rows: self.crossed_rows + other.crossed_rows,
             gaps: self.gaps + other.gaps,
+            locked_rows: self.locked_rows + other.locked_rows,
         }
     }
 }
@@ -109,6 +139,7 @@ pub struct PreparedDay {
     price_tick: f64,
     multiplier: f64,
     warnings: PrepareWarnings,
+    split_report: SplitReport,
 }
 
 impl PreparedDay {
@@ -157,6 +188,7 @@ impl PreparedDay {
         }
         day.mark_phases(view, spec);
         day.split_volume(view, spec)?;
+        day.split_report = SplitReport::of_day(view, spec, &day);
         Ok(day)
     }
 
@@ -175,6 +207,10 @@ impl PreparedDay {
                 self.flags[row] |= flag::GAP;
                 self.warnings.gaps += 1;
             }
+            if self.best(Side::Buy, row) == EMPTY || self.best(Side::Sell, row) == EMPTY {
+                self.flags[row] |= flag::LOCKED;
+                self.warnings.locked_rows += 1;
+            }
             if self.best(Side::Buy, row) >= -self.best(Side::Sell, row) {
                 self.warnings.crossed_rows += 1;
             } else {
@@ -190,20 +226,14 @@ impl PreparedDay {
             side.traded = vec![0; rows];
         }
         let (volume, amount) = (view.float(Column::Volume), view.float(Column::Amount));
-        let sides = if spec.double_sided { 2.0 } else { 1.0 };
-        let lot_tick_cny = spec.multiplier * spec.price_tick * sides;
+        let mut counts = IntervalCounts::new(spec.price_tick, spec.multiplier, spec.double_sided);
         let mut auctions = AuctionRows::new(spec);
-        let (mut before, mut turnover_before) = (0.0, 0.0);
         for row in 0..rows {
             if spec.double_sided && volume[row] % 2.0 != 0.0 && !volume[row].is_nan() {
                 let what = format!("volume of row {row}");
                 return Err(ExchangeError::OddDoubleSided { what, value: volume[row] });
             }
-            let lots = ((volume[row] - before) / sides).clamp(0.0, f64::from(i32::MAX)) as i32;
-            let turnover = (amount[row] - turnover_before) / lot_tick_cny;
-            if !volume[row].is_nan() {
-                (before, turnover_before) = (volume[row], amount[row]);
-            }
+            let (lots, turnover) = counts.next(volume[row], amount[row]);
             self.volume[row] = lots;
             let continuous = self.flags[row] & flag::BOOK != 0;
             let auction = auctions.carries(self.ts_ns[row], view.phase[row], lots);
@@ -216,22 +246,14 @@ impl PreparedDay {
             }
             self.flags[row] |= flag::MATCH;
             if lots > 0 {
-                let rounding = TURNOVER_ROUNDING_CNY / (lot_tick_cny / sides);
-                self.split_row(view, row, lots, turnover, rounding);
+                self.split_row(view, row, lots, turnover, counts.rounding());
             }
         }
         Ok(())
     }
 
     fn split_row(&mut self, view: &TickView<'_>, row: usize, lots: i32, turnover: f64, rounding: f64) {
-        let (bid, ask) = (self.best(Side::Buy, row - 1), -self.best(Side::Sell, row - 1));
-        // With one side empty all trades are at the other.
-        let (low, high) = match (bid == EMPTY, ask == -EMPTY) {
-            (false, false) if bid < ask => (bid, ask),
-            (false, true) => (bid, bid + 1),
-            (true, false) => (ask - 1, ask),
-            _ => (self.last[row], self.last[row] + 1),
-        };
+        let (low, high) = self.two_prices(row);
         let mut must = [EMPTY; 3];
         let mut musts = 0;
         let mut prove = |price: i32| {
@@ -281,6 +303,23 @@ impl PreparedDay {
         self.details.push(detail);
     }
 
+    /// The two prices between which the turnover of the interval that ends with `row` > 0 is split, in ticks: the best
+    /// quotes before it. With one side empty all trades are at the other.
+    pub(crate) fn two_prices(&self, row: usize) -> (i32, i32) {
+        let (bid, ask) = (self.best(Side::Buy, row - 1), -self.best(Side::Sell, row - 1));
+        match (bid == EMPTY, ask == -EMPTY) {
+            (false, false) if bid < ask => (bid, ask),
+            (false, true) => (bid, bid + 1),
+            (true, false) => (ask - 1, ask),
+            _ => (self.last[row], self.last[row] + 1),
+        }
+    }
+
+    /// The interval's turnover fits no whole-lot split at all.
+    pub(crate) fn is_unsplit(&self, row: usize) -> bool {
+        self.flags[row] & flag::UNSPLIT != 0
+    }
+
     /// Number of rows.
     #[inline]
     pub fn rows(&self) -> usize {
@@ -309,6 +348,12 @@ impl PreparedDay {
     #[inline]
     pub fn has_gap_before(&self, row: usize) -> bool {
         self.flags[row] & flag::GAP != 0
+    }
+
+    /// The interval that ends with this row moves queues by certain trades only: it follows a gap, or a side is locked.
+    #[inline]
+    pub fn counts_only_certain(&self, row: usize) -> bool {
+        self.flags[row] & (flag::GAP | flag::LOCKED) != 0
     }
 
     /// Whether orders that arrive at that time are taken.
@@ -383,6 +428,11 @@ impl PreparedDay {
         &self.warnings
     }
 
+    /// How the day's volume could be put to prices, and what that left over.
+    pub fn split_report(&self) -> &SplitReport {
+        &self.split_report
+    }
+
     /// Best price of a side as a key: larger is better, asks negated; an empty side is below every price.
     #[inline]
     pub(crate) fn best(&self, side: Side, row: usize) -> i32 {
@@ -400,7 +450,7 @@ impl PreparedDay {
     pub(crate) fn quiet_best(&self, side: Side, row: usize, key: i32) -> Option<LevelInterval> {
         let columns = &self.sides[side as usize];
         let (prices, lots) = (&columns.price[0], &columns.lots[0]);
-        let quiet = self.flags[row] & (flag::SOLUTIONS | flag::UNSPLIT | flag::GAP) == 0;
+        let quiet = self.flags[row] & (flag::SOLUTIONS | flag::UNSPLIT | flag::GAP | flag::LOCKED) == 0;
         (quiet && prices[row] == key && prices[row - 1] == key).then(|| LevelInterval {
             displayed_before_lots: Some(f64::from(lots[row - 1])),
             displayed_after_lots: Some(f64::from(lots[row])),

@@ -5,6 +5,38 @@ use crate::ExchangeError;
 /// An amount may be off by so much, CNY, from rounding at the source.
 pub const TURNOVER_ROUNDING_CNY: f64 = 0.5;
 
+/// Lots and turnover of each interval, from counts that add up over a day.
+#[derive(Debug, Clone)]
+pub(crate) struct IntervalCounts {
+    sides: f64,
+    lot_tick_cny: f64,
+    volume: f64,
+    amount_cny: f64,
+}
+
+impl IntervalCounts {
+    /// Before a day's first row.
+    pub(crate) fn new(price_tick: f64, multiplier: f64, double_sided: bool) -> Self {
+        let sides = if double_sided { 2.0 } else { 1.0 };
+        Self { sides, lot_tick_cny: multiplier * price_tick * sides, volume: 0.0, amount_cny: 0.0 }
+    }
+
+    /// Lots, counted on one side, and turnover in lots × price ticks since the row before; 0 and NaN where there is none.
+    pub(crate) fn next(&mut self, volume: f64, amount_cny: f64) -> (i32, f64) {
+        let lots = ((volume - self.volume) / self.sides).clamp(0.0, f64::from(i32::MAX)) as i32;
+        let turnover = (amount_cny - self.amount_cny) / self.lot_tick_cny;
+        if !volume.is_nan() {
+            (self.volume, self.amount_cny) = (volume, amount_cny);
+        }
+        (lots, turnover)
+    }
+
+    /// [`TURNOVER_ROUNDING_CNY`] in lots × price ticks.
+    pub(crate) fn rounding(&self) -> f64 {
+        TURNOVER_ROUNDING_CNY / (self.lot_tick_cny / self.sides)
+    }
+}
+
 /// Volume of an interval split between two prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VolumeSplit {

@@ -1,9 +1,9 @@
 //! Whole recorded days: what the preparation finds in them, and that the bracket holds on them.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use ghtrader_core::{Calendar, Phase, contract_spec, is_double_sided};
+use ghtrader_core::{Calendar, contract_spec, is_double_sided};
 use ghtrader_exchange::{
-    FillModel, MatchConfig, MatchEvent, Matching, NewOrder, Offset, PrepareSpec, PreparedDay, Side, Tif,
+    FillModel, MatchConfig, MatchEvent, Matching, NewOrder, Offset, PrepareSpec, PreparedDay, Side, SplitClass, Tif,
 };
 use ghtrader_market::{ReadOptions, SymbolDay, TickFile};
 use std::path::Path;
@@ -23,16 +23,8 @@ fn days(file: &str) -> Vec<PreparedDay> {
         let phases = Calendar::builtin().day_phases(variety, part.day);
         let day = SymbolDay::assemble(&contract, &phases, vec![part.pieces]);
         let terms = contract_spec(variety, part.day).unwrap();
-        let windows = Calendar::builtin().session_windows(variety, part.day);
-        let minute_before = |start: i64| phases.phase(start - 30_000_000_000);
-        let starts = windows.iter().map(|w| w.start_ns);
-        let spec = PrepareSpec {
-            price_tick: terms.price_tick,
-            multiplier: terms.multiplier,
-            double_sided: is_double_sided(variety.exchange(), part.day),
-            auction_starts_ns: starts.filter(|&s| minute_before(s) == Phase::Auction).collect(),
-            windows: windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
-        };
+        let double_sided = is_double_sided(variety.exchange(), part.day);
+        let spec = PrepareSpec::of_day(Calendar::builtin(), variety, part.day, &terms, double_sided);
         PreparedDay::prepare(&day.ticks.view(), &spec).unwrap()
     };
     source.read(&options).unwrap().days.into_iter().map(prepare).collect()
@@ -85,6 +77,34 @@ fn bracket_on_recorded_days() {
             assert!(warnings.volume_unsplit as usize <= rows / 100, "{file}: {warnings:?}");
             assert!(fills[0] <= fills[1] && fills[1] <= fills[2], "{file}: {fills:?}");
             assert!(fills[2] > 0, "{file}");
+        }
+    }
+}
+
+/// B-05: on recorded days what the two-price split leaves over is rounding, or another price traded.
+#[test]
+fn split_residuals_on_recorded_days() {
+    for file in [
+        "tqsdk/SHFE.ad2511.csv",
+        "tqsdk/SHFE.wr2510.csv",
+        "tqsdk/SHFE.cu1909_last200.csv",
+        "tqsdk/CFFEX.IF2509.csv",
+        "ctp_2018/SHFE.ru1901_20181009.tick-ctp.csv.gz",
+    ] {
+        for day in days(file) {
+            let split = day.split_report();
+            let of = |class: SplitClass| split.intervals[class as usize];
+            let all: u64 = split.intervals.iter().sum();
+            let shown: Vec<String> = SplitClass::ALL
+                .iter()
+                .map(|c| format!("{} {} ({} lots)", c.as_str(), of(*c), split.lots[*c as usize]))
+                .collect();
+            eprintln!("{file}: {all} intervals, {}; {:?}", shown.join(", "), split.residual_cny);
+            assert_eq!(of(SplitClass::Unsplit), day.warnings().volume_unsplit, "{file}");
+            assert_eq!(of(SplitClass::Bounded), day.warnings().volume_bounded, "{file}");
+            // What the split calls exact leaves no more than the rounding of an amount.
+            assert!(split.within_rounding >= of(SplitClass::Exact) + of(SplitClass::Moved), "{file}");
+            assert!(all > 40 && split.residual_cny.p50 <= split.residual_cny.max, "{file}");
         }
     }
 }

@@ -179,6 +179,13 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "memory for a batch's days and jobs; 0 = most of what is free",
     ),
+    setting("batch.ray_address", Kind::Text, "", "Ray cluster of `batch run --on` without a value, ray://HOST:PORT"),
+    setting(
+        "batch.python",
+        Kind::Text,
+        "",
+        "Python with Ray; if unset, that of `cargo xtask setup --ray`, then python3 on the PATH",
+    ),
     setting("batch.max_jobs", integer(1, 10_000_000), "100000", "jobs above which a batch is refused"),
     setting("batch.retries", integer(0, 20), "3", "tries more for a job that failed for want of disk, memory or store"),
     setting("batch.job_timeout_s", integer(1, 604_800), "3600", "time after which a job's process is killed, seconds"),

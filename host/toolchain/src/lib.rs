@@ -113,6 +113,14 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
+/// Where what all projects and checkouts of a user share is kept; `None` if neither `XDG_CACHE_HOME` nor `HOME` names a
+/// place.
+pub fn user_cache() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    base.map(|base| base.join("ghtrader"))
+}
+
 /// Where cargo keeps the sources of dependencies.
 fn cargo_home() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");

@@ -1,6 +1,6 @@
 //! Where ticks come from: days of rows, handed out one after the other.
 
-use ghtrader_backtest::{Day, DayData, OldContract, Timeline};
+use ghtrader_backtest::{Day, DayData, OldContract, ReadyDay};
 use ghtrader_core::{
     Calendar, Column, ContractSpec, ContractTable, NS_PER_S, Phase, Problem, SessionWindow, TickTable, TickView,
     TradingDay, is_double_sided,
@@ -38,7 +38,7 @@ pub struct SourceDay {
     instrument: ContractSpec,
     rows: Rows,
     windows: Vec<SessionWindow>,
-    prepared: PreparedDay,
+    ready: ReadyDay,
     columns: DayColumns,
     old: Option<Old>,
     played: AtomicUsize,
@@ -58,7 +58,7 @@ impl SourceDay {
     /// # Errors
     /// Rows that the exchange cannot work with.
     pub fn recorded(data: DayData) -> Result<Self, Problem> {
-        let prepared = data.prepare()?;
+        let ready = data.prepare()?;
         let old = data.old.map(|old| Old {
             rows: old.ticks.map(Rows::Stored),
             instrument: old.instrument,
@@ -70,7 +70,7 @@ impl SourceDay {
             instrument: data.instrument,
             rows: Rows::Stored(data.ticks),
             windows: data.windows,
-            prepared,
+            ready,
             columns: DayColumns::default(),
             old,
             played: AtomicUsize::new(0),
@@ -86,14 +86,14 @@ impl SourceDay {
             view: self.rows.view(),
             columns: &self.columns,
             windows: &self.windows,
-            prepared: &self.prepared,
+            prepared: &self.ready.exchange,
             tradable_from: 0,
             old_contract: self.old.as_ref().map(|old| OldContract {
                 view: old.rows.as_ref().map(Rows::view),
                 instrument: &old.instrument,
                 last_price_cny: old.last_price_cny,
             }),
-            timeline: Timeline::default(),
+            timeline: &self.ready.timeline,
         }
     }
 
@@ -176,7 +176,7 @@ fn synthetic_day(
         windows: windows.iter().map(|w| (w.start_ns, w.end_ns)).collect(),
         auction_starts_ns: windows.iter().filter(opens_by_auction).map(|w| w.start_ns).collect(),
     };
-    let prepared = PreparedDay::prepare(&rows.view(), &spec)?;
+    let ready = ReadyDay::new(PreparedDay::prepare(&rows.view(), &spec)?);
     let old = before.filter(|(old, ..)| old != contract).map(|(old, instrument, last_price_cny)| Old {
         rows: generate(old).map(|rows| Rows::Made(Box::new(rows))),
         instrument: instrument.clone(),
@@ -188,7 +188,7 @@ fn synthetic_day(
         instrument,
         rows: Rows::Made(Box::new(rows)),
         windows,
-        prepared,
+        ready,
         columns: DayColumns::default(),
         old,
         played: AtomicUsize::new(0),

@@ -6,7 +6,7 @@ mod report;
 use crate::artefacts;
 use anyhow::{Context, Result, anyhow, bail};
 use ghtrader_backtest::{
-    Day, Delay, Engine, EngineSettings, FillModelName, Ledger, PluginSpec, Record, RunSpec, Seat, Timeline, run_day,
+    Day, Delay, Engine, EngineSettings, FillModelName, Ledger, PluginSpec, ReadyDay, Record, RunSpec, Seat, run_day,
 };
 use ghtrader_core::{ContractSpec, SessionWindow, TickTable, TradingDay, Variety};
 use ghtrader_exchange::{PrepareSpec, PreparedDay};
@@ -95,7 +95,7 @@ impl Options {
             rounds: 5,
             block_rows: BLOCK_ROWS,
             only: None,
-            peer: std::env::var_os("GHTRADER_PEER").map(PathBuf::from),
+            peer: None,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -107,9 +107,10 @@ impl Options {
                 "--stream" => options.stream = Some(PathBuf::from(value()?)),
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--block" => options.block_rows = value()?.parse()?,
+                "--peer" => options.peer = Some(peer()?),
                 "--only" => options.only = Some(only(value()?)?),
                 _ => bail!(
-                    "unknown flag `{arg}`; known are --stream FILE.npy, --short, --counts, --rounds N, --block N, \
+                    "unknown flag `{arg}`; known are --stream FILE.npy, --short, --counts, --rounds N, --block N, --peer, \
                      --only A|B:wasm|native:FILL, --json"
                 ),
             }
@@ -119,6 +120,12 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// The peer's driver, which `cargo xtask bench engine --peer` has built.
+fn peer() -> Result<PathBuf> {
+    let found = std::env::var_os("GHTRADER_PEER").map(PathBuf::from);
+    found.ok_or_else(|| anyhow!("--peer needs the peer's driver; run `cargo xtask bench engine --peer`"))
 }
 
 /// Such as `B:wasm:pessimistic`, for a profiler.
@@ -139,7 +146,7 @@ fn only(text: &str) -> Result<(Strategy, Runner, FillModelName)> {
 /// The stream as one trading day, and what is run over it.
 struct World {
     ticks: TickTable,
-    prepared: PreparedDay,
+    ready: ReadyDay,
     instrument: ContractSpec,
     windows: [SessionWindow; 1],
     columns: DayColumns,
@@ -167,7 +174,7 @@ impl World {
             host.load(&bytes).map_err(|f| anyhow!("{}", Finding::into_problem(&f)))
         };
         Ok(Self {
-            prepared: prepare(&ticks)?,
+            ready: prepare(&ticks)?,
             ticks,
             instrument,
             windows: [SessionWindow { start_ns: i64::MIN, end_ns: i64::MAX, night: false }],
@@ -186,10 +193,10 @@ impl World {
             view: self.ticks.view(),
             columns: &self.columns,
             windows: &self.windows,
-            prepared: &self.prepared,
+            prepared: &self.ready.exchange,
             tradable_from: 0,
             old_contract: None,
-            timeline: Timeline::default(),
+            timeline: &self.ready.timeline,
         }
     }
 
@@ -275,7 +282,7 @@ impl World {
 }
 
 /// The stream as one session without auctions.
-fn prepare(ticks: &TickTable) -> Result<PreparedDay> {
+fn prepare(ticks: &TickTable) -> Result<ReadyDay> {
     let spec = PrepareSpec {
         price_tick: PRICE_TICK_CNY,
         multiplier: MULTIPLIER,
@@ -283,7 +290,7 @@ fn prepare(ticks: &TickTable) -> Result<PreparedDay> {
         windows: vec![(i64::MIN, i64::MAX)],
         auction_starts_ns: Vec::new(),
     };
-    Ok(PreparedDay::prepare(&ticks.view(), &spec)?)
+    Ok(ReadyDay::new(PreparedDay::prepare(&ticks.view(), &spec)?))
 }
 
 /// Best and median of several rounds' seconds.

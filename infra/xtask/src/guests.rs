@@ -1,6 +1,6 @@
 //! The toolchain of the guests, and the reference plugins as packed components.
 
-use crate::steps::{Failure, Step, ghtrader, root};
+use crate::steps::{Failure, Step, apt_install, ghtrader, root};
 use ghtrader_toolchain::{DEBIAN_PACKAGES, REMEDY, TARGET, Toolchain};
 use std::{fs, path::PathBuf};
 
@@ -16,12 +16,7 @@ pub(crate) fn setup() -> Result<(), Failure> {
         return Ok(());
     }
     eprintln!("rustup could not install it; trying Debian's packages {}", DEBIAN_PACKAGES.join(", "));
-    Step::new("apt-get").args(&["update".to_owned()]).run("refresh Debian's package list")?;
-    let mut install = Step::new("apt-get");
-    install
-        .args(&["install", "-y", "--no-install-recommends"].map(String::from))
-        .args(&DEBIAN_PACKAGES.map(String::from));
-    install.run(&format!("install {}", DEBIAN_PACKAGES.join(", ")))?;
+    apt_install(&DEBIAN_PACKAGES)?;
     match Toolchain::find() {
         Some(_) => Ok(()),
         None => Err(Failure(format!("there is still no toolchain for {TARGET}; try: {REMEDY}"))),

@@ -4,6 +4,7 @@
 
 mod guests;
 mod python;
+mod slurm;
 mod steps;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -13,9 +14,13 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   demo [--ticks FILE…] [--out DIR]   set-up, build, and the whole way from ticks to a report
-  test                               set-up, and every test: host, SDK, plugins natively and in wasm, integration, tidy
+  test                               set-up, and every test: host, SDK, plugins natively and in wasm, integration, tidy;
+                                     with a batch on a Ray cluster where Ray is installed
+  test --ray                         installs Ray, and runs the tests of batches on many machines alone
+  test --slurm                       installs Slurm, and runs a batch as an array; some minutes
 
-  setup                              installs what is missing (guest target, Python packages of the tests)
+  setup [--ray] [--slurm]            installs what is missing: guest target, Python packages of the tests; on demand Ray
+                                     (in the user's cache, 0.5 GB) and Slurm (Debian's packages)
   plugins                            builds and packs the reference plugins into plugins/target/artifacts
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
@@ -25,6 +30,8 @@ cargo xtask COMMAND
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
   bench batch [--jobs N] [--json]    jobs a second on one thread and two, what a job costs, how cost grows
+  bench batch --ray [--rounds N]     a batch on a Ray cluster of two nodes against two plain processes; installs Ray
+  bench stream N OUT.npy SEED        writes the common benchmark stream as a file
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
   study compare [--markets N]        is noise called noise, and the better variant better? 200 variants a batch
@@ -40,7 +47,7 @@ fn main() -> ExitCode {
     let result = match command {
         "demo" => demo(rest),
         "test" => test(rest),
-        "setup" => guests::setup().and_then(|_| python::setup()).map(drop),
+        "setup" => setup(rest),
         "plugins" => {
             let host = host_build().run("build the host");
             host.and_then(|()| guests::build()).map(drop)
@@ -80,11 +87,33 @@ fn demo(args: &[String]) -> Result<(), Failure> {
     step.run("run the main way")
 }
 
+/// Installs what is missing; what is large only when it is named.
+fn setup(args: &[String]) -> Result<(), Failure> {
+    if let Some(unknown) = args.iter().find(|a| !["--ray", "--slurm"].contains(&a.as_str())) {
+        return Err(Failure(format!("set-up knows --ray and --slurm, not `{unknown}`")));
+    }
+    guests::setup()?;
+    python::PEERS.setup()?;
+    if args.iter().any(|a| a == "--ray") {
+        let python = python::RAY.setup()?;
+        eprintln!("Ray is installed: {}", python.display());
+    }
+    if args.iter().any(|a| a == "--slurm") {
+        slurm::setup()?;
+    }
+    Ok(())
+}
+
 /// Every test; lints ride on the same compilation, so that nothing is built twice.
 fn test(args: &[String]) -> Result<(), Failure> {
+    match args.first().map(String::as_str) {
+        Some("--ray") => return test_ray(&args[1..]),
+        Some("--slurm") => return test_slurm(),
+        _ => {}
+    }
     guests::setup()?;
     components()?;
-    let python = python::setup()?;
+    let python = python::PEERS.setup()?;
     cargo(&["fmt", "--all", "--check"]).run("check the formatting of the host")?;
     let plugins = root().join("plugins");
     let mut format = cargo(&["fmt", "--check"]);
@@ -101,8 +130,35 @@ fn test(args: &[String]) -> Result<(), Failure> {
     linted(&mut host);
     host.env("GHTRADER_ARTEFACTS", artefacts);
     host.env("GHTRADER_PYTHON", python);
+    if let Some(ray) = python::RAY.installed() {
+        host.env("GHTRADER_BATCH_PYTHON", ray);
+    }
     host.args(args);
     host.run("test host, SDK, wasm plugins and integration")
+}
+
+/// Batches on a cluster, with Ray installed for it.
+fn test_ray(args: &[String]) -> Result<(), Failure> {
+    guests::setup()?;
+    let python = python::RAY.setup()?;
+    host_build().run("build the host")?;
+    let artefacts = guests::build()?;
+    let mut tests = cargo(&["test", "--release", "--workspace", "--test", "many_machines"]);
+    tests.env("GHTRADER_ARTEFACTS", artefacts);
+    tests.env("GHTRADER_BATCH_PYTHON", python);
+    tests.args(args);
+    tests.run("test batches on many machines")
+}
+
+/// A batch as a Slurm array on two nodes of this machine.
+fn test_slurm() -> Result<(), Failure> {
+    guests::setup()?;
+    slurm::setup()?;
+    host_build().run("build the host")?;
+    let artefacts = guests::build()?;
+    let mut test = Step::new("python3");
+    test.arg(root().join("infra/slurm/test_array.py")).arg(steps::binary("ghtrader")).arg(artefacts);
+    test.run("test a batch as a Slurm array")
 }
 
 /// Installs rustfmt and clippy where the toolchain came without them.
@@ -135,19 +191,38 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, features, decide, swap, batch, author, sandbox or engine".to_owned(),
+            "bench what? import, replay, features, decide, swap, batch, author, sandbox, stream or engine".to_owned(),
         ));
     };
     guests::setup()?;
     host_build().run("build the benchmarks")?;
     let artefacts = guests::build()?;
+    if let ("batch", Some(at)) = (kind.as_str(), args.iter().position(|a| a == "--ray")) {
+        let mut step = Step::new(python::RAY.setup()?);
+        step.arg(root().join("infra/ray/bench.py")).arg(steps::binary("ghtrader")).arg(artefacts);
+        step.args(&args[1..at]).args(&args[at + 1..]);
+        return step.run("measure a batch on a cluster");
+    }
     let mut step = Step::new(steps::binary("ghtrader-bench"));
     step.args(args);
     step.env("GHTRADER_ARTEFACTS", artefacts);
     if kind == "import" {
-        step.env("GHTRADER_PYTHON", python::setup()?);
+        step.env("GHTRADER_PYTHON", python::PEERS.setup()?);
+    }
+    if kind == "engine" && args.iter().any(|arg| arg == "--peer") {
+        step.env("GHTRADER_PEER", peer()?);
     }
     step.run("measure")
+}
+
+/// Builds the driver of another engine, in its own workspace, which nothing else needs.
+fn peer() -> Result<PathBuf, Failure> {
+    let workspace = root().join("infra/peers");
+    let target = workspace.join("target");
+    let mut build = cargo(&["build", "--release", "--locked", "--target-dir"]);
+    build.arg(&target).dir(&workspace);
+    build.run("build the peer's driver (installs its crates into cargo's cache)")?;
+    Ok(target.join("release/peer-hftbacktest"))
 }
 
 fn study(args: &[String]) -> Result<(), Failure> {

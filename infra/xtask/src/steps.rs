@@ -79,6 +79,16 @@ pub(crate) fn cargo(args: &[&str]) -> Step {
     step
 }
 
+/// Installs packages of Debian, which is said before it is done.
+pub(crate) fn apt_install(packages: &[&str]) -> Result<(), Failure> {
+    Step::new("apt-get").args(&["update".to_owned()]).run("refresh Debian's package list")?;
+    let mut install = Step::new("apt-get");
+    install.args(&["install", "-y", "--no-install-recommends"].map(String::from));
+    install.args(&packages.iter().map(ToString::to_string).collect::<Vec<_>>());
+    install.env("DEBIAN_FRONTEND", "noninteractive".into());
+    install.run(&format!("install {}", packages.join(", ")))
+}
+
 /// A program of this workspace, beside this one.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
@@ -94,7 +104,5 @@ pub(crate) fn ghtrader(args: &[&str]) -> Step {
 
 /// Where set-up keeps what every checkout of this user can share.
 pub(crate) fn user_cache() -> PathBuf {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| OsString::from("."))).join(".cache");
-    base.unwrap_or_else(home).join("ghtrader")
+    ghtrader_toolchain::user_cache().unwrap_or_else(|| root().join("target").join("cache"))
 }

@@ -68,6 +68,7 @@ impl Engine {
             desk: self.desk.clone(),
             record,
             rng: self.rng.clone(),
+            sent: self.sent,
             contract: self.contract.clone(),
             events: self.events.clone(),
             news: Vec::new(),
@@ -113,6 +114,7 @@ impl Engine {
         self.record.orders_before = before;
         self.record.fills_before += self.record.fills.len();
         self.record.fills.clear();
+        self.record.taker_books.clear();
         self.record.equity.clear();
         self.record.messages_ts_ns.clear();
         self.record.days.clear();

@@ -37,7 +37,13 @@ fn script(orders: &'static [(usize, Side, Offset, u32)]) -> impl FnMut(Seen, &Ac
 }
 
 fn context() -> MetricContext<'static> {
-    MetricContext { initial_cny: 1e8, annual_days: 252.0, multiplier: &[5.0, 5.0, 5.0], contracts: &[] }
+    MetricContext {
+        initial_cny: 1e8,
+        annual_days: 252.0,
+        multiplier: &[5.0; 3],
+        price_tick: &[10.0; 3],
+        contracts: &[],
+    }
 }
 
 /// B-10, B-12: close-today costs double at the built-in rates; 3 old and 2 new lots close at their own.

@@ -3,6 +3,8 @@
 
 mod account;
 mod cuts;
+mod honesty;
+mod parity;
 mod roll;
 mod runs;
 mod sessions;

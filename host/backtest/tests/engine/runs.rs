@@ -17,7 +17,7 @@ fn stored(store: &EmbeddedStore, contract: &str, day: &OneDay, table: &TickTable
     store.load_day(Dataset::Ticks, contract, day.trading_day).expect("the same day loaded")
 }
 
-fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
+pub(crate) fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = EmbeddedStore::open(folder.path()).expect("a store");
     let mut before = "";
@@ -50,13 +50,18 @@ fn data(world: &[OneDay]) -> (tempfile::TempDir, Vec<DayData>) {
     (folder, days)
 }
 
-type Make<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
+pub(crate) type Make<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
 
 fn dice() -> Result<Box<dyn StrategyInstance>, BacktestError> {
     Ok(Box::new(Native::new(Dice::new(5, true))))
 }
 
-fn replay(spec: &RunSpec, days: &[DayData], make: Make<'_>, rows: usize) -> Result<RunResult, BacktestError> {
+pub(crate) fn replay(
+    spec: &RunSpec,
+    days: &[DayData],
+    make: Make<'_>,
+    rows: usize,
+) -> Result<RunResult, BacktestError> {
     let variety = "SHFE.cu".parse().expect("a variety");
     ghtrader_backtest::run(spec, &variety, days, &Identity::default(), make, rows)
 }

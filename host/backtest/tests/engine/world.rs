@@ -1,7 +1,7 @@
 //! Small markets and strategies for the tests of the event loop.
 
 use ghtrader_backtest::{
-    BacktestError, Day, Delay, Engine, EngineSettings, FillModelName, Ledger, OldContract, Seat, Timeline, run_day,
+    BacktestError, Day, Delay, Engine, EngineSettings, FillModelName, Ledger, OldContract, ReadyDay, Seat, run_day,
 };
 use ghtrader_backtest::{PluginSpec, Record, RunSpec};
 use ghtrader_core::{Column, ContractSpec, NS_PER_S, Phase, SessionWindow, TickTable, TradingDay};
@@ -249,7 +249,7 @@ pub(crate) fn run_instance(
     let mut seats = [Seat { engine, runner }];
     let instrument = instrument();
     for day in days {
-        let prepared = day.prepared();
+        let ready = ReadyDay::new(day.prepared());
         let run = Day {
             trading_day: day.trading_day,
             contract: day.contract,
@@ -257,14 +257,14 @@ pub(crate) fn run_instance(
             view: day.table.view(),
             columns: &day.columns,
             windows: &day.windows,
-            prepared: &prepared,
+            prepared: &ready.exchange,
             tradable_from: day.tradable_from,
             old_contract: day.old.as_ref().map(|old| OldContract {
                 view: old.table.as_ref().map(TickTable::view),
                 instrument: &instrument,
                 last_price_cny: old.last_price_cny,
             }),
-            timeline: Timeline::default(),
+            timeline: &ready.timeline,
         };
         if block_rows > 0 {
             run_day(&run, &mut seats).map_err(|(_, fault)| fault)?;

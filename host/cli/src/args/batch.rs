@@ -24,7 +24,7 @@ pub(crate) enum Batch {
     },
     /// Runs the jobs that have no result yet. Exit 0 all there, 1 some missing or failed, 2 and 4 refused
     #[command(
-        after_help = "Example: ghtrader batch run --manifest runs/thresholds/manifest --out runs/thresholds\n         ghtrader batch run --manifest M --shard 3/100 --out DIR"
+        after_help = "Example: ghtrader batch run --manifest runs/thresholds/manifest --out runs/thresholds\n         ghtrader batch run --manifest M --shard 3/100 --out DIR\n         ghtrader batch run --manifest M --on ray://HOST:PORT --out DIR"
     )]
     Run {
         /// The manifest
@@ -36,10 +36,15 @@ pub(crate) enum Batch {
         /// Ids to run, one a line, without supervision
         #[arg(long, value_name = "FILE")]
         jobs: Option<PathBuf>,
+        /// A Ray cluster that runs the jobs; the setting batch.ray_address without a value
+        #[arg(long, value_name = "ray://HOST:PORT", num_args = 0..=1, default_missing_value = "")]
+        #[arg(conflicts_with_all = ["shard", "jobs"])]
+        on: Option<String>,
         /// Results folder
         #[arg(long)]
         out: PathBuf,
-        /// Jobs at once, at most 1024; 0 = one a core; the setting backtest.threads if absent
+        /// Jobs at once, at most 1024; 0 = one a core; the setting backtest.threads if absent. With --on: of one process,
+        /// which takes as many CPUs of its node; 1 if absent
         #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1024))]
         threads: Option<u16>,
         /// Memory for days and jobs, MiB; the setting backtest.memory_gib if absent

@@ -2,13 +2,13 @@
 
 use crate::args::Backtest;
 use crate::commands::walk_forward::{self, WalkSpec, Walked};
-use crate::commands::{gate, plugin};
+use crate::commands::{check, gate, plugin};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use crate::page;
-use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
+use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv, result_tables};
 use ghtrader_batch::{Prepared, execute, is_path, prepare};
-use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,9 +16,8 @@ use std::process::ExitCode;
 pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Problem> {
     match command {
         Backtest::Run { spec, out, replace, with } => {
-            let text = read_text(&spec)?;
-            let run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
-            run_spec(context, &run, None, &base_of(&spec), &out, replace)?;
+            let (run, base) = read_spec(context, &read_text(&spec)?, &spec, &with)?;
+            run_spec(context, &run, None, &base, &out, replace)?;
         }
         Backtest::WalkForward { spec, out, replace } => {
             let file = spec.display().to_string();
@@ -31,14 +30,15 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
                     "add one with `label`, or run it by `ghtrader backtest run`",
                 ));
             };
-            let run = RunSpec::parse_with(&text, &file, &context.run_defaults(), &[])?;
-            run_spec(context, &run, Some(&walk), &base_of(&spec), &out, replace)?;
+            let (run, base) = read_spec(context, &text, &spec, &[])?;
+            run_spec(context, &run, Some(&walk), &base, &out, replace)?;
         }
         Backtest::Show { dir } => {
             let report = read_report(&dir)?;
             emit(context.json, &report, figures)?;
         }
         Backtest::Verify { dir } => return verify(context, &dir),
+        Backtest::Check { run, seed, native } => return check::run(context, &run, seed, &native),
         Backtest::Gate { dir, rules, comparison } => {
             return gate::run(context, &dir, rules.as_deref(), comparison.as_deref());
         }
@@ -49,6 +49,14 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
 /// The folder of the file that names relative paths.
 pub(crate) fn base_of(file: &Path) -> PathBuf {
     file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// A run specification with the traces that it names, and the folder that its paths are relative to.
+fn read_spec(context: &Context, text: &str, file: &Path, with: &[String]) -> Result<(RunSpec, PathBuf), Problem> {
+    let (shown, base) = (file.display().to_string(), base_of(file));
+    let mut run = RunSpec::parse_with(text, &shown, &context.run_defaults(), with)?;
+    run.read_traces(&shown, |trace| std::fs::read_to_string(base.join(trace)))?;
+    Ok((run, base))
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
@@ -203,12 +211,8 @@ fn write_result(out: &Path, spec: &str, result: &RunResult, report: &Value, html
         }
     }
     publish(&temporary.join("run.toml"), spec.as_bytes())?;
-    publish(&temporary.join("equity_daily.csv"), equity_daily_csv(result).as_bytes())?;
-    for (name, record, _) in &result.models {
-        publish(
-            &temporary.join(format!("fills_{}.csv", name.as_str())),
-            fills_csv(record, &result.contracts).as_bytes(),
-        )?;
+    for (name, bytes) in result_files(result)? {
+        publish(&temporary.join(name), &bytes)?;
     }
     publish(&temporary.join("report.html"), html.as_bytes())?;
     publish(&temporary.join("report.json"), format!("{report:#}\n").as_bytes())?;
@@ -219,6 +223,35 @@ fn write_result(out: &Path, spec: &str, result: &RunResult, report: &Value, html
         return std::fs::remove_dir_all(&old).map_err(|e| failed(&e));
     }
     std::fs::rename(&temporary, out).map_err(|e| failed(&e))
+}
+
+/// The tables of a result by file name: for data frames, and as text.
+fn result_files(result: &RunResult) -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    let mut files = vec![("equity_daily.csv".to_owned(), equity_daily_csv(result).into_bytes())];
+    for (name, record, _) in &result.models {
+        files.push((format!("fills_{}.csv", name.as_str()), fills_csv(record, &result.contracts).into_bytes()));
+    }
+    files.extend(result_tables(result)?.map(|(name, bytes)| (name.to_owned(), bytes)));
+    Ok(files)
+}
+
+/// Says where a stored file is not what it has to be.
+fn file_difference(dir: &Path, name: &str, now: &[u8]) -> Option<String> {
+    let stored = match std::fs::read(dir.join(name)) {
+        Ok(stored) if stored == now => return None,
+        Ok(stored) => stored,
+        Err(e) => return Some(format!("{name}: cannot be read: {e}")),
+    };
+    let (Ok(stored_text), Ok(now_text)) = (std::str::from_utf8(&stored), std::str::from_utf8(now)) else {
+        return Some(format!("{name}: stored {}, now {}", Digest::of(&stored), Digest::of(now)));
+    };
+    let (mut old, mut new) = (stored_text.lines(), now_text.lines());
+    let line = (1..).find_map(|line| match (old.next(), new.next()) {
+        (None, None) => Some((line, String::new(), String::new())),
+        (a, b) if a == b => None,
+        (a, b) => Some((line, a.unwrap_or("nothing").to_owned(), b.unwrap_or("nothing").to_owned())),
+    });
+    line.map(|(line, old, new)| format!("{name} line {line}: stored {old}, now {new}"))
 }
 
 /// A stored result, run again.
@@ -237,12 +270,15 @@ pub(crate) fn repeat(context: &Context, dir: &Path) -> Result<Repeated, Problem>
     Ok(Repeated { stored, again: perform(context, &spec, walk.as_ref(), Path::new(""))? })
 }
 
-/// Runs a stored result again: every digest has to be what it was.
+/// Runs a stored result again: every digest and every table has to be what it was.
 fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
     let Repeated { stored, again } = repeat(context, dir)?;
-    let report = again.report;
+    let Performed { report, result, .. } = again;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
+    for (name, bytes) in result_files(&result)? {
+        differences.extend(file_difference(dir, &name, &bytes));
+    }
     let body = json!({ "equal": differences.is_empty(), "differences": differences,
                        "result_digest": report["result_digest"], "output_digest": report["output_digest"] });
     emit(context.json, &body, |_| {
@@ -278,25 +314,42 @@ fn short(value: &Value) -> String {
     if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
 }
 
-/// One line a fill model.
+/// Figures that a terminal has room for: key of the report, name, decimals.
+const FIGURES: [(&str, &str, usize); 14] = [
+    ("orders", "orders", 0),
+    ("fills", "fills", 0),
+    ("lots", "lots", 0),
+    ("pnl_cny", "pnl CNY", 0),
+    ("gross_pnl_cny", "before fees CNY", 0),
+    ("fees_cny", "fees CNY", 0),
+    ("sharpe", "sharpe", 2),
+    ("max_drawdown_cny", "max drawdown CNY", 0),
+    ("round_trips", "round trips", 0),
+    ("hit_rate", "hit rate", 3),
+    ("profit_factor", "profit factor", 2),
+    ("maker_share", "maker share", 3),
+    ("fill_ratio", "fill ratio", 3),
+    ("slippage_ticks", "slippage ticks", 3),
+];
+
+/// The bracket beside every number: a line a figure, a column a fill model, from low to high.
 pub(crate) fn figures(report: &Value) -> String {
-    let number = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| grouped(x.round() as i64));
-    let fraction = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
-    let models = report["fill_models"].as_object().cloned().unwrap_or_default();
-    let rows: Vec<Vec<String>> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+    let models: Vec<(&str, &Value)> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+        .into_iter()
+        .filter_map(|name| Some((name, report["fill_models"].get(name)?)))
+        .collect();
+    let cell = |value: &Value, decimals: usize| match (value.as_f64(), decimals) {
+        (None, _) => "–".to_owned(),
+        (Some(x), 0) => grouped(x.round() as i64),
+        (Some(x), _) => format!("{x:.decimals$}"),
+    };
+    let rows: Vec<Vec<String>> = FIGURES
         .iter()
-        .filter_map(|name| models.get(*name).map(|m| (name, m)))
-        .map(|(name, m)| {
-            vec![
-                (*name).to_owned(),
-                number(&m["orders"]),
-                number(&m["fills"]),
-                number(&m["pnl_cny"]),
-                number(&m["fees_cny"]),
-                fraction(&m["sharpe"]),
-                number(&m["max_drawdown_cny"]),
-            ]
+        .map(|(key, name, decimals)| {
+            let cells = models.iter().map(|(_, figures)| cell(&figures[*key], *decimals));
+            std::iter::once((*name).to_owned()).chain(cells).collect()
         })
         .collect();
-    table(&["fill model", "orders", "fills", "pnl CNY", "fees CNY", "sharpe", "max drawdown CNY"], &rows)
+    let head: Vec<&str> = std::iter::once("").chain(models.iter().map(|(name, _)| *name)).collect();
+    table(&head, &rows)
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Batch;
 use crate::commands::backtest::{base_of, read_text};
+use crate::commands::cluster::{self, OnCluster};
 use crate::commands::plugin;
 use crate::context::Context;
 use crate::output::{SCHEMA_VERSION, emit, grouped, report_problem, table};
@@ -31,7 +32,12 @@ pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem
                 json!({ "batch": manifest.digest, "feature_days_built": built.0, "feature_days_reused": built.1 });
             emit(context.json, &body, |_| format!("{} days of features computed, {} were there", built.0, built.1))?;
         }
-        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash } => {
+        Batch::Run { manifest, out, threads, memory_mib, on: Some(address), .. } => {
+            let threads = threads.map_or(0, usize::from);
+            let batch = OnCluster { address: &address, manifest: &manifest, out: &out, threads, memory_mib };
+            return Err(cluster::run(context, &batch));
+        }
+        Batch::Run { manifest, shard, jobs, out, threads, memory_mib, leash, on: None } => {
             if leash {
                 hold_leash()?;
             }
@@ -86,7 +92,9 @@ fn refused(context: &Context, problem: &Problem) -> Result<ExitCode, Problem> {
 }
 
 fn plan_batch(context: &Context, file: &Path, base: &Path, out: &Path, results: Option<&Path>) -> Result<(), Problem> {
-    let spec = BatchSpec::parse(&read_text(file)?, &file.display().to_string(), &context.run_defaults())?;
+    let shown = file.display().to_string();
+    let mut spec = BatchSpec::parse(&read_text(file)?, &shown, &context.run_defaults())?;
+    spec.read_traces(&shown, |trace| std::fs::read_to_string(base.join(trace)))?;
     let host = plugin::host(context)?;
     let store = context.store()?;
     let max_jobs = context.settings.integer("batch.max_jobs").unsigned_abs();
@@ -261,14 +269,15 @@ fn supervised(context: &Context, asked: &Asked, shard: Shard) -> Result<ExitCode
         command.args(["--threads", &if alone { 1 } else { asked.threads }.to_string()]);
         command
     };
-    let (total, mut settled) = (ids.len() as u64, there.len() as u64);
+    let (total, mut settled, mut failed) = (ids.len() as u64, there.len() as u64, 0);
     let (mut built, mut reused, mut resident, mut threads, mut peak_mib) = (0, 0, 0, 0, 0);
     let mut heard = |said: Said| match said {
         Said::Start(id) => say(&format!("start {id}")),
         Said::Done(id) => {
             say(&format!("done {id}"));
             settled += 1;
-            context.progress.show("batch", "", settled, total, "jobs");
+            failed += u64::from(results.path(Kind::Failed, &id).is_file());
+            context.progress.show("batch", &failed_text(failed), settled, total, "jobs");
         }
     };
     let mut other = |line: &str| {

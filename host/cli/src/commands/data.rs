@@ -3,13 +3,18 @@
 use crate::args::{Data, ImportFormat};
 use crate::context::{Context, io_problem};
 use crate::output::{document, emit, grouped, table};
-use ghtrader_core::{Column, ContractId, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety};
+use ghtrader_backtest::volume_split_json;
+use ghtrader_core::{
+    Column, ContractId, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety, is_double_sided,
+};
+use ghtrader_exchange::{PrepareSpec, PreparedDay};
 use ghtrader_market::Dialect;
 use ghtrader_market::synth::{SynthMarket, SynthReport, SynthSpec, write_tqsdk_csv};
 use ghtrader_pipeline::{DayReport, ImportOptions, ImportOutcome, ImportSummary, ValidationPolicy, import, report_day};
 use ghtrader_store::{Counting, Dataset, DayMeta, Store};
 use rayon::prelude::*;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +65,8 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             let policy = policy(context);
             let store = context.store()?;
             let report = report_day(&store, &symbol, day, &policy, &context.calendar, ContractTable::builtin())?;
-            emit(context.json, &report, report_text)?;
+            let volume_split = volume_split(context, &store, &report)?;
+            emit(context.json, &SplitDayReport { report, volume_split }, report_text)?;
         }
         Data::Verify { deep } => {
             let report = context.store()?.verify(deep)?;
@@ -228,16 +234,17 @@ fn synth_text(r: &SynthReport) -> String {
     )
 }
 
+fn bad_symbol(e: ghtrader_core::SymbolError) -> Problem {
+    Problem::new("bad_symbol", ErrorClass::User, e.to_string(), "write SHFE.cu2602 or KQ.m@SHFE.cu")
+}
+
 /// The dataset and the stored spelling of a symbol: contracts lie in `ticks`, continuous symbols in `main_l5`.
 fn stored_symbol(symbol: &str) -> Result<(Dataset, String), Problem> {
-    let bad = |e: ghtrader_core::SymbolError| {
-        Problem::new("bad_symbol", ErrorClass::User, e.to_string(), "write SHFE.cu2602 or KQ.m@SHFE.cu")
-    };
     match symbol.trim().split_once('@') {
         Some((head, variety)) if head.eq_ignore_ascii_case("KQ.m") => {
-            Ok((Dataset::MainL5, variety.parse::<Variety>().map_err(bad)?.main_symbol()))
+            Ok((Dataset::MainL5, variety.parse::<Variety>().map_err(bad_symbol)?.main_symbol()))
         }
-        _ => Ok((Dataset::Ticks, symbol.parse::<ContractId>().map_err(bad)?.to_string())),
+        _ => Ok((Dataset::Ticks, symbol.parse::<ContractId>().map_err(bad_symbol)?.to_string())),
     }
 }
 
@@ -265,7 +272,32 @@ fn list(context: &Context) -> Result<(), Problem> {
     })
 }
 
-fn report_text(report: &DayReport) -> String {
+/// A day's report with what the simulated exchange makes of its volume.
+#[derive(Serialize)]
+struct SplitDayReport {
+    #[serde(flatten)]
+    report: DayReport,
+    volume_split: Value,
+}
+
+/// How the day's volume can be put to prices, or what keeps the exchange from reading its rows.
+fn volume_split(context: &Context, store: &dyn Store, report: &DayReport) -> Result<Value, Problem> {
+    let (symbol, day) = (report.symbol.as_str(), report.trading_day);
+    let variety = match symbol.split_once('@') {
+        Some((_, variety)) => variety.parse::<Variety>().map_err(bad_symbol)?,
+        None => symbol.parse::<ContractId>().map_err(bad_symbol)?.variety().clone(),
+    };
+    let terms = ContractTable::builtin().spec(&variety, day)?;
+    let double_sided = report.counting == Counting::Double && is_double_sided(variety.exchange(), day);
+    let spec = PrepareSpec::of_day(&context.calendar, &variety, day, terms, double_sided);
+    let rows = store.read_day(report.dataset, symbol, day)?;
+    Ok(match PreparedDay::prepare(&rows.view(), &spec) {
+        Ok(prepared) => volume_split_json(&day, prepared.split_report()),
+        Err(e) => json!({ "error": Problem::from(e) }),
+    })
+}
+
+fn report_text(report: &SplitDayReport) -> String {
     // The report is wide: people get its leaves, one a line.
     let mut lines = Vec::new();
     if let Ok(value) = document(report) {

@@ -4,6 +4,8 @@ mod audit;
 mod author;
 mod backtest;
 pub(crate) mod batch;
+mod check;
+mod cluster;
 pub(crate) mod columns;
 mod compare;
 mod config;

@@ -68,8 +68,8 @@ impl Matching {
             return step.filled_lots;
         }
         let flight = self.flight(at);
-        // After a gap only certain trades count.
-        let model = if day.has_gap_before(row) { FillModel::Pessimistic } else { self.config.model };
+        // After a gap, and while a side is locked at its limit, only certain trades count.
+        let model = if day.counts_only_certain(row) { FillModel::Pessimistic } else { self.config.model };
         let opposite = side.opposite();
         let crossed = -day.best(opposite, row) <= key;
         let mut share = 1.0;

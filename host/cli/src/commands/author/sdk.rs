@@ -112,9 +112,7 @@ fn workspace_manifest() -> Result<String, Problem> {
 
 /// Where what all projects of a user share is kept.
 fn user_cache() -> Result<PathBuf, Problem> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    base.map(|base| base.join("ghtrader")).ok_or_else(|| {
+    ghtrader_toolchain::user_cache().ok_or_else(|| {
         let what = "neither XDG_CACHE_HOME nor HOME names a folder for the SDK";
         Problem::new("cache_missing", ErrorClass::User, what, "set HOME")
     })

@@ -36,7 +36,7 @@ pub use spec::{
     AccountSpec, BeyondBookName, CloseFirstName, FeeSpec, FillModelName, FillSpec, LineupSpec, MarginSpec, MarkName,
     MetricSpec, ModelSpec, PluginSpec, RiskSpec, RollPolicy, RollSpec, RunSpec, TakerBookName,
 };
+pub use tables::result_tables;
 pub use walk_forward::{
     FoldSpan, FoldTraded, RegimeTraded, Traded, TradedByModel, WalkForwardTraded, traded_on, walk_forward_traded,
 };
-pub use tables::result_tables;

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::output::{grouped, table};
 use ghtrader_backtest::{FoldSpan, RunSpec, TradedByModel, WalkForwardTraded, traded_on, walk_forward_traded};
 use ghtrader_batch::{Component, FoldModel, Scoring, execute, prepare};
-use ghtrader_core::{ErrorClass, Problem, Variety};
+use ghtrader_core::{Digest, ErrorClass, Problem, Variety};
 use ghtrader_plugin::Role;
 use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
 use ghtrader_train::{Settings, Split, walk_forward};
@@ -184,20 +184,28 @@ impl Walked {
     }
 }
 
-/// Fits a model per fold, trades the test parts as one run, and each fold's training days by its own model beside it.
-pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Path) -> Result<Performed, Problem> {
+/// A model per fold, and the run that trades with them.
+pub(crate) struct FittedFolds {
+    trained: train::Trained,
+    label: Digest,
+    models: Vec<FoldModel>,
+    /// The run over all test parts.
+    pub(crate) joined: RunSpec,
+    /// Each fold's model on its own test part.
+    pub(crate) scoring: Scoring,
+}
+
+/// Fits a model per fold on the days of a specification.
+pub(crate) fn fit(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Path) -> Result<FittedFolds, Problem> {
+    let bad = |what: &str, remedy: &str| Problem::new("bad_spec", ErrorClass::User, what, remedy);
     if spec.lineup.model.is_some() {
-        return Err(Problem::new(
-            "bad_spec",
-            ErrorClass::User,
+        return Err(bad(
             "lineup.model is given beside [walk_forward], which fits a model for every fold",
             "leave one of them out",
         ));
     }
     if spec.lineup.features.is_empty() {
-        return Err(Problem::new(
-            "bad_spec",
-            ErrorClass::User,
+        return Err(bad(
             "[walk_forward] has nothing to fit on: lineup.features is empty",
             "name a feature plugin, such as core-factors",
         ));
@@ -217,6 +225,18 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         train::training_set(context, &store, &schedule, &features, &label, walk.horizon_rows, days)?;
     let trained = train::Trained { walk: walk_forward(&set, &walk.settings)?, set, day_starts };
     let models = trained.fold_models();
+    let (Some(first), Some(last)) = (models.first(), models.last()) else {
+        return Err(Problem::new("no_fold", ErrorClass::User, "no fold has a test part", "ask for fewer splits"));
+    };
+    let joined = RunSpec { from: Some(first.first), to: Some(last.last), ..spec.clone() };
+    let scoring = Scoring::Folds { horizon_rows: walk.horizon_rows, folds: models.clone() };
+    Ok(FittedFolds { trained, label: label.digest(), models, joined, scoring })
+}
+
+/// Trades the test parts as one run by each fold's own model, and each fold's training days by its model beside it.
+pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Path) -> Result<Performed, Problem> {
+    let FittedFolds { trained, label, models, joined, scoring } = fit(context, spec, walk, base)?;
+    let (host, store) = (plugin::host(context)?, context.store()?);
     let purged_rows = walk.horizon_rows as usize + walk.settings.gap_rows;
     let block_rows = context.block_rows();
     let annual_days = f64::from(spec.metrics.annual_days);
@@ -249,11 +269,6 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         };
         folds.push((span, traded_on(&result, annual_days, |_| true)));
     }
-    let (Some(first), Some(last)) = (models.first(), models.last()) else {
-        return Err(Problem::new("no_fold", ErrorClass::User, "no fold has a test part", "ask for fewer splits"));
-    };
-    let joined = RunSpec { from: Some(first.first), to: Some(last.last), ..spec.clone() };
-    let scoring = Scoring::Folds { horizon_rows: walk.horizon_rows, folds: models };
     let prepared = context.with_project(&store, &host, |project| prepare(project, &joined, base, Some(scoring)))?;
     let (result, mut report) = execute(&joined, &prepared, block_rows)?;
     let traded = walk_forward_traded(folds, &result, &prepared.days, annual_days);
@@ -262,7 +277,7 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         training.remove("schema_version");
     }
     let document = json!({
-        "label": label.digest(),
+        "label": label,
         "horizon_rows": walk.horizon_rows,
         "settings": walk.settings,
         "set_digest": trained.set.digest(),

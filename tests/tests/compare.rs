@@ -206,9 +206,12 @@ fn a_walk_forward_trades_what_its_models_have_not_seen() {
     assert!(page.contains("id=\"walk-forward\"") && page.contains("fold 3") && !page.contains("http://"));
     // The stored specification makes it again, models and all; and no model scored a day that it was fitted on.
     assert_eq!(ok("backtest verify runs/walk")["equal"], true);
+    assert_eq!(ok("backtest check runs/walk")["passed"], true);
     let (_, gate) = Program::new(DESK.path()).json(&["backtest", "gate", "runs/walk"]);
     let rules = gate["rules"].as_array().unwrap();
-    assert!(rules.iter().any(|r| r["key"] == "out_of_sample" && r["passed"] == true), "{gate:#}");
+    for key in ["out_of_sample", "parity", "look_ahead"] {
+        assert!(rules.iter().any(|r| r["key"] == key && r["passed"] == true), "{key}: {gate:#}");
+    }
     assert_eq!(
         ok("backtest walk-forward runs/walk/run.toml --out runs/walk-again")["output_digest"],
         report["output_digest"]

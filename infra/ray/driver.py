@@ -17,19 +17,20 @@ import logging
 import math
 import os
 import re
+import select
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from board import Board, Chunk, Death, Outcome, room_of
 
@@ -47,6 +48,8 @@ NODE_PATIENCE_S = 600.0
 # How long the head may take to answer at the start.
 START_PATIENCE_S = 10.0
 CONNECT_TRIES = 3
+# Times that the cluster is joined anew without a job settled in between.
+JOINS_IN_VAIN = 3
 LONGEST_LINE = 500
 
 ID = re.compile(r"[0-9a-f]{64}")
@@ -255,15 +258,13 @@ def watch(
 # The cluster.
 
 
-class Head(threading.Thread):
-    """Looks whether the cluster's head answers, and ends the driver when it has not for too long.
+class Head:
+    """Whether the cluster's head answers, looked at once a second."""
 
-    Ray itself would wait in silence and then abort the process.
-    """
-
-    def __init__(self, host: str, port: int, patience_s: float, give_up: Callable[[Problem], NoReturn]) -> None:
-        super().__init__(daemon=True)
-        self.host, self.port, self.patience_s, self.give_up = host, port, patience_s, give_up
+    def __init__(self, host: str, port: int, patience_s: float) -> None:
+        self.host, self.port, self.patience_s = host, port, patience_s
+        self.silent_since: float | None = None
+        self.looked = -math.inf
 
     def answers(self) -> bool:
         """Whether somebody listens there."""
@@ -273,21 +274,20 @@ class Head(threading.Thread):
         except OSError:
             return False
 
-    def run(self) -> None:
-        """Looks once a second, for as long as the driver lives."""
-        silent_since: float | None = None
-        while True:
-            time.sleep(1.0)
-            now = time.monotonic()
-            if self.answers():
-                if silent_since is not None:
-                    say(f"the cluster's head answers again after {now - silent_since:.0f} s")
-                silent_since = None
-            elif silent_since is None:
-                silent_since = now
-                say(f"the cluster's head {self.host}:{self.port} does not answer; waiting {self.patience_s:g} s for it")
-            elif now - silent_since >= self.patience_s:
-                self.give_up(head_gone(self.host, self.port, now - silent_since))
+    def look(self, now: float) -> None:
+        """Says what has changed; raises when it has been silent for too long."""
+        if now - self.looked < 1.0:
+            return
+        self.looked = now
+        if self.answers():
+            if self.silent_since is not None:
+                say(f"the cluster's head answers again after {now - self.silent_since:.0f} s")
+            self.silent_since = None
+        elif self.silent_since is None:
+            self.silent_since = now
+            say(f"the cluster's head {self.host}:{self.port} does not answer; waiting {self.patience_s:g} s for it")
+        elif now - self.silent_since >= self.patience_s:
+            raise head_gone(self.host, self.port, now - self.silent_since)
 
 
 def head_gone(host: str, port: int, silent_s: float) -> Problem:
@@ -298,6 +298,80 @@ def head_gone(host: str, port: int, silent_s: float) -> Problem:
         "start the head again and repeat the command: results that are there are kept",
         SOME_MISSING,
     )
+
+
+def in_child(work: Callable[[], dict[str, Any]], head: Head) -> dict[str, Any]:
+    """Does the work in a child, and looks after the head meanwhile; gives what the child brings back.
+
+    Ray waits in silence for a head that is gone, and ends its process when another one has taken its place: neither
+    may be the end of the batch. What Ray writes on its way out goes nowhere but into `lost`.
+    """
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    with tempfile.TemporaryFile() as noise:
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            die_with(parent)
+            os._exit(bring_back(work, writing, noise.fileno()))
+        os.close(writing)
+        said = b""
+        try:
+            with os.fdopen(reading, "rb", buffering=0) as pipe:
+                while True:
+                    if select.select([pipe], [], [], 0.5)[0]:
+                        data = pipe.read(1 << 16)
+                        if not data:
+                            break
+                        said += data
+                    head.look(time.monotonic())
+        except Stopped:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            raise
+        except Problem:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+        _, status = os.waitpid(child, 0)
+        if said:
+            brought: dict[str, Any] = json.loads(said)
+            return brought
+        noise.seek(0)
+        lines = noise.read().decode("utf-8", "replace").splitlines()
+        words = next((line for line in lines if "Check failed" in line), lines[-1] if lines else "no word")
+        ended = how(os.waitstatus_to_exitcode(status))
+        return {"lost": f"Ray's process ended with {ended}: {words[-LONGEST_LINE // 2 :]}"}
+
+
+def bring_back(work: Callable[[], dict[str, Any]], writing: int, noise: int) -> int:
+    """The child's side: does the work, and writes what came of it as one document."""
+    global voice
+    voice = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(noise, 2)
+    try:
+        brought = work()
+    except Problem as problem:
+        brought = {"problem": [problem.code, problem.what, problem.remedy, problem.exit_code]}
+    except Stopped:
+        return 0
+    except Exception as e:
+        brought = {"lost": words_of(e)}
+    with os.fdopen(writing, "w") as pipe:
+        pipe.write(json.dumps(brought))
+    return 0
+
+
+def die_with(parent: int) -> None:
+    """Has this process die with its parent."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it died in between
+        os._exit(1)
+
+
+def words_of(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_LINE]
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -313,7 +387,7 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def ray_address(host: str, port: int) -> str:
+def ray_address(host: str, port: int, start_s: float) -> str:
     """The address in the form that `ray.init` wants for what listens there.
 
     A head listens on two ports: one for nodes and drivers on them (6379), one for clients from anywhere (10001). Both
@@ -321,7 +395,7 @@ def ray_address(host: str, port: int) -> str:
     """
     import grpc  # it comes with Ray
 
-    deadline = time.monotonic() + START_PATIENCE_S
+    deadline = time.monotonic() + start_s
     while True:
         try:
             with socket.create_connection((host, port), timeout=2.0):
@@ -345,7 +419,7 @@ def ray_address(host: str, port: int) -> str:
             return f"ray://{where}" if client else where
 
 
-def connect(address: str, patience_s: float) -> Any:
+def connect(address: str, start_s: float, patience_s: float) -> Any:
     """Connects to the cluster; gives Ray."""
     # Ours shall be the first word when the head is gone; Ray's own abort comes after it.
     os.environ["RAY_gcs_rpc_server_reconnect_timeout_s"] = str(int(patience_s) + 60)
@@ -358,13 +432,13 @@ def connect(address: str, patience_s: float) -> Any:
             "ray_missing", f"this Python ({sys.executable}) has no Ray: {e}", "run `cargo xtask setup --ray`", REFUSED
         ) from e
     host, port = split_address(address)
-    where = ray_address(host, port)
+    where = ray_address(host, port, start_s)
     for tried in range(CONNECT_TRIES):
         try:
             ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
             return ray
         except Exception as e:
-            what = " ".join(str(e).split())[:LONGEST_LINE]
+            what = words_of(e)
             # The head forks a server for each client, which now and then does not come up.
             if where.startswith("ray://") and tried + 1 < CONNECT_TRIES and "Initialization failure" in what:
                 continue
@@ -490,9 +564,9 @@ class Driver:
             return Outcome(**self.ray.get(ref))
         except self.ray.exceptions.RayTaskError as e:
             # No job can raise there: it is the node (no memory for a process, no temporary folder) or a defect.
-            return Outcome(code=None, said=" ".join(str(e.cause).split())[:LONGEST_LINE])
+            return Outcome(code=None, said=words_of(e.cause))
         except self.ray.exceptions.RayError as e:
-            return Outcome(code=None, said=f"worker lost: {' '.join(str(e).split())[:LONGEST_LINE]}")
+            return Outcome(code=None, said=f"worker lost: {words_of(e)}")
 
     def progress(self) -> None:
         """A line each five seconds."""
@@ -524,9 +598,13 @@ def how(code: int | None) -> str:
     return f"signal {-code}" if code < 0 else f"exit {code}"
 
 
+# Where a person reads: standard error, whatever Ray does with it.
+voice: TextIO = sys.stderr
+
+
 def say(line: str) -> None:
     """A line for the person who waits."""
-    print(f"ray: {line}", file=sys.stderr, flush=True)
+    print(f"ray: {line}", file=voice, flush=True)
 
 
 def bounded(low: float, high: float) -> Callable[[str], float]:
@@ -596,60 +674,75 @@ def batch(given: argparse.Namespace) -> int:
         found: dict[str, Any] = json.loads(run_here([str(program), "batch", "status", *arguments, "--json"], (0, 1)))
         return found
 
-    there = set().union(*listing(out).values()) & weights.keys()
-    before: dict[str, Any] = status() if there else {"results": 0, "damaged": []}
-    doubtful = set(before["damaged"])
-    board = Board(weights, there - doubtful, given.threads, given.chunk_s, given.deaths)
-    say(f"{len(weights)} jobs, {len(board.finished)} settled, {len(board.waiting)} to do")
-    if board.waiting:
-        call = {
-            "program": str(program),
-            "digest": digest,
-            "arguments": ["batch", "run", *arguments, "--threads", str(given.threads)],
-            "environment": settings_of(os.environ),
-            "job_limit_s": given.job_limit_s,
-            "memory_mib": given.memory_mib,
-        }
-        hand_over(given, board, doubtful, call, out)
-    after = status() if board.numbers else before
-    missing = int(after["missing"])
+    call = {
+        "program": str(program),
+        "digest": digest,
+        "arguments": ["batch", "run", *arguments, "--threads", str(given.threads)],
+        "environment": settings_of(os.environ),
+        "job_limit_s": given.job_limit_s,
+        "memory_mib": given.memory_mib,
+    }
+    head = Head(*split_address(given.address), given.head_patience_s)
+    reused, joins, before, shared = -1, 0, -1, True
+    while True:
+        there = set().union(*listing(out).values()) & weights.keys()
+        found: dict[str, Any] = status() if there else {"results": 0, "damaged": []}
+        doubtful = set(found["damaged"])
+        board = Board(weights, there - doubtful, given.threads, given.chunk_s, given.deaths)
+        say(f"{len(weights)} jobs, {len(board.finished)} settled, {len(board.waiting)} to do")
+        if not board.waiting:
+            break
+        if reused < 0:
+            reused = found["results"]
+            # Once and here, rather than by the first processes of every node, which may only read the lake.
+            run_here([str(program), "batch", "features", "--manifest", str(manifest), *given.rest])
+        # One that was there before is waited for as long as one that goes.
+        start_s = START_PATIENCE_S if before < 0 else given.head_patience_s
+        brought = in_child(partial(hand_over, given, board, doubtful, call, out, start_s), head)
+        if "problem" in brought:
+            raise Problem(*brought["problem"])
+        if "lost" not in brought:
+            shared = brought["shared"]
+            break
+        joins = joins + 1 if len(board.finished) == before else 0
+        before = len(board.finished)
+        if joins >= JOINS_IN_VAIN:
+            remedy = "look after the cluster, and repeat the command: results that are there are kept"
+            raise Problem("ray_lost", f"the cluster is lost again and again: {brought['lost']}", remedy, SOME_MISSING)
+        say(f"the cluster was lost, joining it anew: {brought['lost']}")
+    after = status()
     summary = {
         "total": len(weights),
         "done": after["results"],
-        "reused": before["results"],
+        "reused": reused if reused >= 0 else after["results"],
         "failed": after["failed"],
         "poison": after["poison"],
-        "missing": missing,
+        "missing": after["missing"],
         "seconds": round(time.monotonic() - begun, 3),
     }
     print(json.dumps(summary), flush=True)
-    for job, outcome in list(board.stuck.items())[:10]:
-        say(
-            f"no result of {job}: node {outcome.node} ended with {how(outcome.code)}: {outcome.tail or outcome.said or 'no word'}"
-        )
-    if missing:
-        claimed = any(outcome.code == ALL_THERE for outcome in board.stuck.values())
-        remedy = f"is {out} one folder shared by every node?" if claimed else "mend the cause and repeat the command"
-        raise Problem("jobs_missing", f"{missing} of {len(weights)} jobs have no result", remedy, SOME_MISSING)
+    if after["missing"]:
+        remedy = "mend the cause and repeat the command" if shared else f"is {out} one folder shared by every node?"
+        what = f"{after['missing']} of {len(weights)} jobs have no result"
+        raise Problem("jobs_missing", what, remedy, SOME_MISSING)
     return ALL_THERE if after["results"] == len(weights) else SOME_MISSING
 
 
-def hand_over(given: argparse.Namespace, board: Board, doubtful: set[str], call: dict[str, Any], out: Path) -> None:
-    """Connects, runs everything, and leaves nothing running, whichever way it ends."""
-
-    def give_up(problem: Problem) -> NoReturn:
-        problem.show(given.json)
-        os._exit(problem.exit_code)  # Ray's own threads wait for a head that is gone
-
-    host, port = split_address(given.address)
-    ray = connect(given.address, given.head_patience_s)
-    Head(host, port, given.head_patience_s, give_up).start()
+def hand_over(
+    given: argparse.Namespace, board: Board, doubtful: set[str], call: dict[str, Any], out: Path, start_s: float
+) -> dict[str, Any]:
+    """Joins the cluster, runs everything on it, and leaves nothing running, whichever way it ends."""
+    ray = connect(given.address, start_s, given.head_patience_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     try:
         Driver(ray, board, doubtful, call, out).run()
     finally:
         ray.shutdown()
+    for job, outcome in list(board.stuck.items())[:10]:
+        word = outcome.tail or outcome.said or "no word"
+        say(f"no result of {job}: node {outcome.node} ended with {how(outcome.code)}: {word}")
+    return {"shared": not any(outcome.code == ALL_THERE for outcome in board.stuck.values())}
 
 
 class Stopped(BaseException):
@@ -664,6 +757,8 @@ def stop(number: int, _: object) -> NoReturn:
 def main(argv: list[str]) -> int:
     """The driver as a program."""
     given = arguments(argv)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     try:
         return batch(given)
     except Problem as problem:

@@ -5,6 +5,7 @@ Inside namespaces only (`rig/namespaces.py`): Ray binds every interface, and run
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -45,13 +46,18 @@ class Cluster:
         # Sockets lie below it, and the path of a socket has 107 bytes at most.
         self.dir = Path(tempfile.mkdtemp(prefix="gr"))
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self.started = 0
         self.ray = Path(sys.executable).with_name("ray")
 
     def __enter__(self) -> Cluster:
+        self.head()
+        return self
+
+    def head(self) -> None:
+        """Starts a head; the first, or another in the place of one that was killed."""
         head = ["--head", f"--port={PORT}", "--include-dashboard=false", f"--ray-client-server-port={CLIENT_PORT}"]
         self._start("head", HEAD, 26100, ["--num-cpus=0", *head])
         self._wait("head")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -72,13 +78,15 @@ class Cluster:
         """A node dies as by a power cut: raylet, agents and workers at once."""
         node = self.nodes.pop(name)
         # Never `ray stop`: it ends every Ray of the machine.
-        os.killpg(node.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
         node.wait()
 
     def _start(self, name: str, address: str, port: int, flags: list[str]) -> None:
         command = [str(self.ray), "start", f"--node-ip-address={address}", *flags, "--block", "--disable-usage-stats"]
         # A temporary folder each: nodes that start together under one collide.
-        command += ["--object-store-memory=80000000", f"--temp-dir={self.dir / name}"]
+        self.started += 1
+        command += ["--object-store-memory=80000000", f"--temp-dir={self.dir / f'{name}-{self.started}'}"]
         command += [f"--min-worker-port={port}", f"--max-worker-port={port + 99}"]
         with (self.dir / f"{name}.log").open("wb") as log:
             self.nodes[name] = subprocess.Popen(

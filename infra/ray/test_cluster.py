@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
@@ -156,7 +155,7 @@ class OnACluster(unittest.TestCase):
         self.assertEqual(tree(out), self.expected[work])
 
     def test_4_another_build_ends_the_batch(self) -> None:
-        work, out, program = self.short, self.dir / "builds", self.dir / "copy"
+        work, out, program = self.long, self.dir / "builds", self.dir / "copy"
         shutil.copy2(work.program, program)
         driver = self.driver(work, out, "--chunk-s", "1", program=program)
         self.reach(out, 6)
@@ -169,13 +168,13 @@ class OnACluster(unittest.TestCase):
         self.assertLessEqual(tree(out).items(), self.expected[work].items())
 
     def test_5_what_the_program_refuses_is_not_tried_again(self) -> None:
-        work, out = self.short, self.dir / "refused"
-        manifest = self.dir / "alone-manifest"
-        shutil.copy2(work.manifest, manifest)  # without the artefacts that belong to it
-        driver = self.driver(work, out, manifest=manifest)
-        said = self.ends(driver, out, 2)
+        work, out, program, calls = self.short, self.dir / "refused", self.dir / "refuses", self.dir / "calls"
+        program.write_text(desk.REFUSES.format(program=work.program, calls=calls), encoding="utf-8")
+        program.chmod(0o755)
+        said = self.ends(self.driver(work, out, program=program), out, 2)
         self.assertIn("error[batch_refused]", said)
-        self.assertIn("artefact", said)
+        self.assertIn("error[other_data]: not here", said)
+        self.assertLessEqual(len(calls.read_text()), 2, "once for each process that was on its way")
         self.assertEqual(tree(out), {})
 
     def test_6_a_client_from_outside_and_an_end_by_signal(self) -> None:
@@ -188,24 +187,34 @@ class OnACluster(unittest.TestCase):
         self.ends(self.driver(work, out, address=loopback.CLIENT_ADDRESS), out, 0)
         self.assertEqual(tree(out), self.expected[work])
 
-    def test_7_the_head_is_gone_for_good(self) -> None:
+    def test_7_the_head_is_replaced_and_the_batch_goes_on(self) -> None:
+        work, out = self.long, self.dir / "replaced"
+        driver = self.driver(work, out)
+        self.reach(out, 30)
+        self.cluster.kill("head")
+        self.cluster.head()
+        self.cluster.start(4)
+        said = self.ends(driver, out, 0)
+        self.assertIn("joining it anew", said)
+        self.assertEqual(tree(out), self.expected[work])
+
+    def test_8_the_head_is_gone_for_good(self) -> None:
         work, out = self.long, self.dir / "headless"
         driver = self.driver(work, out, "--head-patience-s", "4")
         self.reach(out, 30)
         self.cluster.kill("head")
         self.assertIn("error[ray_head_gone]", self.ends(driver, out, 1, 60.0))
         self.nothing_runs(work.program)
-        patiently(
-            "the nodes end themselves",
-            lambda: not [w for _, w in namespaces.processes() if w and w[0].endswith("raylet")],
-        )
+        patiently("the nodes end themselves", lambda: not self.raylets())
         self.assertLessEqual(tree(out).items(), self.expected[work].items())
-        begun = time.monotonic()
         self.assertIn("error[ray_unreachable]", self.ends(self.driver(work, out), out, 1, 60.0))
-        print(f"an absent head is named after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+
+    def raylets(self) -> list[int]:
+        """Nodes, of whichever head."""
+        return [pid for pid, words in namespaces.processes() if words and words[0].endswith("raylet")]
 
 
-ROWS_PER_DAY = 8000
+ROWS_PER_DAY = 4000
 
 if __name__ == "__main__":
     namespaces.enter()

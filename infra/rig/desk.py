@@ -106,3 +106,15 @@ print("start " + bad, flush=True)
 print("the job takes its process with it", file=sys.stderr, flush=True)
 os.abort()
 """
+
+# Refuses to run jobs, and counts how often it was asked.
+REFUSES = """\
+#!/bin/sh
+case "$*" in
+*--jobs*)
+    printf x >> "{calls}"
+    echo "error[other_data]: not here" >&2
+    exit 2 ;;
+esac
+exec "{program}" "$@"
+"""

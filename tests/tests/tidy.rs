@@ -56,7 +56,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ghtrader-settings",
             "ghtrader-stats",
             "ghtrader-store",
-            "ghtrader-exchange",
             "ghtrader-plugin",
             "ghtrader-model",
             "ghtrader-pipeline",
@@ -82,6 +81,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "host/control",
         &[
+            "ghtrader-batch",
             "ghtrader-core",
             "ghtrader-durable",
             "ghtrader-settings",

@@ -17,6 +17,7 @@ pub mod report_html;
 mod run;
 mod spec;
 mod tables;
+mod walk_forward;
 
 pub use account::Ledger;
 pub use divergence::{Divergence, Seen, first_difference};
@@ -36,3 +37,6 @@ pub use spec::{
     MetricSpec, ModelSpec, PluginSpec, RiskSpec, RollPolicy, RollSpec, RunSpec, TakerBookName,
 };
 pub use tables::result_tables;
+pub use walk_forward::{
+    FoldSpan, FoldTraded, RegimeTraded, Traded, TradedByModel, WalkForwardTraded, traded_on, walk_forward_traded,
+};

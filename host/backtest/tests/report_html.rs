@@ -214,6 +214,7 @@ fn sample() -> ReportData {
             .collect(),
         strategies,
         price_days,
+        walk_forward: None,
         training: Some(TrainingView {
             summary:
                 "Logistic regression on the eleven core factors predicts the direction of the mid price over 50 rows."

@@ -121,13 +121,18 @@ impl Results {
     /// # Errors
     /// `disk_full`, `unwritable`; nothing has changed then.
     pub fn put(&self, kind: Kind, id: &Digest, document: &Value) -> Result<(), Problem> {
+        self.publish(kind, id, &sealed(id, document))
+    }
+
+    /// As [`Self::put`], of a document that [`sealed`] has made ready.
+    pub(crate) fn publish(&self, kind: Kind, id: &Digest, bytes: &[u8]) -> Result<(), Problem> {
         let path = self.path(kind, id);
         if kind != Kind::Result {
             let folder = self.folder(kind);
             make_folder(&folder).map_err(failed_at(&folder))?;
         }
         let temporary = path.with_file_name(format!(".tmp-{id}-{}-{}", self.host, std::process::id()));
-        publish_as(&temporary, &path, &sealed(id, document)).map_err(failed_at(&path))
+        publish_as(&temporary, &path, bytes).map_err(failed_at(&path))
     }
 
     /// Takes a job's file of a kind away.
@@ -215,7 +220,7 @@ fn has_ended(pid: u32) -> bool {
 }
 
 /// A document with the digest that binds it to its job, as bytes.
-fn sealed(id: &Digest, document: &Value) -> Vec<u8> {
+pub(crate) fn sealed(id: &Digest, document: &Value) -> Vec<u8> {
     let body = document.to_string();
     let digest = seal(id, body.as_bytes());
     // An object: its first key follows the seal's.

@@ -7,7 +7,7 @@ use crate::manifest::{Job, LineupRecord, Manifest, PartRecord, Period};
 use crate::plan::at_point;
 use crate::project::{Component, Project};
 use crate::residence::{Budget, Residence};
-use crate::results::{Kind, Results, State, failure, is_transient};
+use crate::results::{Kind, Results, State, failure, is_transient, sealed};
 use ghtrader_backtest::{BacktestError, DayData, ReadyDay, prepare_days, report_json};
 use ghtrader_core::{Digest, ErrorClass, Problem, TradingDay};
 use ghtrader_durable::io_problem;
@@ -15,9 +15,11 @@ use ghtrader_pipeline::{ColumnsOptions, ColumnsReport};
 use ghtrader_plugin::Plugin;
 use ghtrader_store::Schedule;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ const JOB_BYTES: u64 = 24 << 20;
 /// Wait before a job that failed for want of something is tried again; grows with each try.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
+/// Files that are on their way to the disk at once.
+const PUBLISHERS: usize = 4;
 /// How often a store that another process writes into is asked again: ten minutes.
 const BUSY_TRIES: u32 = 3_000;
 
@@ -235,6 +239,58 @@ struct Worker<'a> {
     residence: Residence<Loaded>,
 }
 
+/// What a job came to: in this run, or in one before or beside it.
+enum Ended {
+    Now(Kind, Value),
+    Before(Kind),
+}
+
+/// What a try came to: a report, or an error with the row and time at which it happened.
+enum Attempt {
+    Report(Value),
+    Failed(Problem, Option<(usize, i64)>),
+}
+
+/// A document on its way to the disk.
+struct Parcel<'a> {
+    id: &'a Digest,
+    kind: Kind,
+    bytes: Vec<u8>,
+}
+
+/// Counts what jobs come to, and tells whoever listens.
+struct Tally<'a> {
+    listen: &'a (dyn Fn(JobEvent<'_>) + Sync),
+    counts: Mutex<Counts>,
+    /// Why no further job is begun: room on the disk does not come back by trying the next one, nor do data that were
+    /// replaced.
+    stop: OnceLock<Problem>,
+}
+
+impl Tally<'_> {
+    fn ended(&self, id: &Digest, ended: Result<Kind, Problem>, now: bool) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        match &ended {
+            Ok(Kind::Result) => counts.done += 1,
+            Ok(_) => counts.failed += 1,
+            Err(_) => counts.missing += 1,
+        }
+        drop(counts);
+        match ended {
+            Ok(Kind::Result) if now => (self.listen)(JobEvent::Done(id)),
+            Ok(_) if now => (self.listen)(JobEvent::Failed(id)),
+            Ok(_) => {}
+            Err(problem) => {
+                (self.listen)(JobEvent::Missing(id, &problem));
+                if problem.class == ErrorClass::Conflict || ["disk_full", "unwritable"].contains(&problem.code) {
+                    // The first reason is the one to report.
+                    let _ = self.stop.set(problem);
+                }
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Counts {
     done: usize,
@@ -278,86 +334,94 @@ impl<'a> Worker<'a> {
             Problem::new("threads", ErrorClass::Limit, what, "ask for fewer with --threads")
         })?;
         let next = AtomicUsize::new(0);
-        // Room on the disk does not come back by trying the next job, nor do data that were replaced.
-        let stop: OnceLock<Problem> = OnceLock::new();
-        let counts = Mutex::new(Counts::default());
+        let tally = Tally { listen, counts: Mutex::default(), stop: OnceLock::new() };
         let this = &*self;
-        // One loop a thread rather than a task a job: jobs are taken in the manifest's order, which is that of the days.
-        pool.broadcast(|_| {
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(task) = this.tasks.get(place) else { return };
-                let ended = match stop.get() {
-                    Some(problem) => Err(problem.clone()),
-                    None => this.one(task, listen),
-                };
-                this.residence.left(task.job.period);
-                let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-                match ended {
-                    Ok(Kind::Result) => counts.done += 1,
-                    Ok(_) => counts.failed += 1,
-                    Err(problem) => {
-                        counts.missing += 1;
-                        listen(JobEvent::Missing(&task.job.id, &problem));
-                        if problem.class == ErrorClass::Conflict || ["disk_full", "unwritable"].contains(&problem.code)
-                        {
-                            let _ = stop.set(problem);
+        let (send, receive) = sync_channel::<Parcel<'_>>(2 * PUBLISHERS);
+        let receive = Mutex::new(receive);
+        std::thread::scope(|scope| {
+            // A disk takes milliseconds to say that a file is safe; jobs need not wait for it.
+            for _ in 0..PUBLISHERS {
+                scope.spawn(|| {
+                    loop {
+                        let parcel = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                        let Ok(parcel) = parcel else { return };
+                        let put = || this.results.publish(parcel.kind, parcel.id, &parcel.bytes);
+                        tally.ended(parcel.id, this.patiently(put).map(|()| parcel.kind), true);
+                    }
+                });
+            }
+            // One loop a thread rather than a task a job: jobs are taken in the manifest's order, which is that of the days.
+            pool.broadcast(|_| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(task) = this.tasks.get(place) else { return };
+                    let id = &task.job.id;
+                    let ended = match tally.stop.get() {
+                        Some(problem) => Err(problem.clone()),
+                        None => this.one(task, listen),
+                    };
+                    this.residence.left(task.job.period);
+                    match ended {
+                        Ok(Ended::Now(kind, document)) => {
+                            let parcel = Parcel { id, kind, bytes: sealed(id, &document) };
+                            // The publishers live as long as this end of the channel.
+                            let _ = send.send(parcel);
                         }
+                        Ok(Ended::Before(kind)) => tally.ended(id, Ok(kind), false),
+                        Err(problem) => tally.ended(id, Err(problem), false),
                     }
                 }
-            }
+            });
+            drop(send);
         });
-        let mut counts = counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = tally.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
         counts.resident = self.residence.most();
-        match stop.into_inner() {
+        match tally.stop.into_inner() {
             Some(problem) if problem.class == ErrorClass::Conflict => Err(problem),
             _ => Ok(counts),
         }
     }
 
-    /// Runs a job and publishes what came of it. What may pass next time is tried again; what remains is left for the next
+    /// Tries again what may pass next time.
+    fn patiently<T>(&self, mut attempt: impl FnMut() -> Result<T, Problem>) -> Result<T, Problem> {
+        let mut tried = 0;
+        loop {
+            match attempt() {
+                Err(problem) if is_transient(&problem) && tried < self.options.retries => {
+                    tried += 1;
+                    std::thread::sleep(RETRY_PAUSE * tried);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Runs a job: its report or its typed error. What may pass next time is tried again; what remains is left for the next
     /// run.
-    fn one(&self, task: &Task, listen: &(dyn Fn(JobEvent<'_>) + Sync)) -> Result<Kind, Problem> {
+    fn one(&self, task: &Task, listen: &(dyn Fn(JobEvent<'_>) + Sync)) -> Result<Ended, Problem> {
         let id = &task.job.id;
         // Another run on the same folder may have been here.
         if let State::Settled(kind) = self.results.state(id)? {
-            return Ok(kind);
+            return Ok(Ended::Before(kind));
         }
         listen(JobEvent::Started(id));
-        let mut tried = 0;
-        let ended = loop {
-            let problem = match catch_unwind(AssertUnwindSafe(|| self.attempt(task))) {
-                Ok(Ok(kind)) => break Ok(kind),
-                Ok(Err(problem)) => problem,
-                // The panic's own message, with file and line, is on stderr by then.
-                Err(_) => {
-                    let what = "the job failed by a defect of this program";
-                    let problem = Problem::new("internal", ErrorClass::Internal, what, "report it with the log");
-                    break self.record(id, &problem, None);
-                }
-            };
-            if problem.class == ErrorClass::Conflict {
-                break Err(problem);
+        let ended = catch_unwind(AssertUnwindSafe(|| self.patiently(|| self.attempt(task))));
+        let (problem, place) = match ended {
+            Ok(Ok(Attempt::Report(report))) => return Ok(Ended::Now(Kind::Result, report)),
+            Ok(Ok(Attempt::Failed(problem, place))) => (problem, place),
+            Ok(Err(problem)) if is_transient(&problem) || problem.class == ErrorClass::Conflict => return Err(problem),
+            Ok(Err(problem)) => (problem, None),
+            // The panic's own message, with file and line, is on stderr by then.
+            Err(_) => {
+                let what = "the job failed by a defect of this program";
+                (Problem::new("internal", ErrorClass::Internal, what, "report it with the log"), None)
             }
-            if !is_transient(&problem) {
-                break self.record(id, &problem, None);
-            }
-            if tried >= self.options.retries {
-                break Err(problem);
-            }
-            tried += 1;
-            std::thread::sleep(RETRY_PAUSE * tried);
         };
-        match &ended {
-            Ok(Kind::Result) => listen(JobEvent::Done(id)),
-            Ok(_) => listen(JobEvent::Failed(id)),
-            Err(_) => {}
-        }
-        ended
+        Ok(Ended::Now(Kind::Failed, failure(id, &self.manifest.head.engine, &problem, place)))
     }
 
-    /// One try: `Ok` has published a result or a typed error, `Err` may pass next time.
-    fn attempt(&self, task: &Task) -> Result<Kind, Problem> {
+    /// One try; an `Err` of the classes that may pass is worth another one.
+    fn attempt(&self, task: &Task) -> Result<Attempt, Problem> {
         let id = &task.job.id;
         let period = &self.manifest.head.periods[task.job.period];
         let loaded = self.residence.get(task.job.period, || self.load(period))?;
@@ -373,7 +437,7 @@ impl<'a> Worker<'a> {
                 all.remove(&task.columns);
                 return Err(problem.clone());
             }
-            Err(problem) => return self.record(id, problem, None),
+            Err(problem) => return Err(problem.clone()),
         };
         let run = &self.manifest.head.runs[task.job.run];
         let spec = job_spec(run, period, &task.lineup);
@@ -395,7 +459,7 @@ impl<'a> Worker<'a> {
                     _ => None,
                 };
                 let problem = Problem::from(error);
-                return if is_transient(&problem) { Err(problem) } else { self.record(id, &problem, place) };
+                return if is_transient(&problem) { Err(problem) } else { Ok(Attempt::Failed(problem, place)) };
             }
         };
         if result.result_digest != *id {
@@ -404,14 +468,7 @@ impl<'a> Worker<'a> {
             return Err(differs("job_mismatch", what));
         }
         let about = task.lineup.report(&period.schedule, loaded.warnings.clone());
-        let document = report_json(&spec, days, &result, &about)?;
-        self.results.put(Kind::Result, id, &document)?;
-        Ok(Kind::Result)
-    }
-
-    fn record(&self, id: &Digest, problem: &Problem, place: Option<(usize, i64)>) -> Result<Kind, Problem> {
-        self.results.put(Kind::Failed, id, &failure(id, &self.manifest.head.engine, problem, place))?;
-        Ok(Kind::Failed)
+        Ok(Attempt::Report(report_json(&spec, days, &result, &about)?))
     }
 
     fn load(&self, period: &Period) -> Result<Loaded, Problem> {

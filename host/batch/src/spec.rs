@@ -164,6 +164,19 @@ impl BatchSpec {
     }
 }
 
+impl BatchSpec {
+    /// Every plugin and model that it names, by path or reference.
+    pub fn files(&self) -> Vec<&str> {
+        self.lineups
+            .iter()
+            .flat_map(|l| {
+                let plugins = l.features.iter().chain([&l.strategy]).map(|p| p.plugin.as_str());
+                plugins.chain(l.model.as_deref())
+            })
+            .collect()
+    }
+}
+
 fn finding(key: &str, value: &str, what: String) -> Finding {
     Finding { key: key.to_owned(), value: value.to_owned(), what }
 }

@@ -348,6 +348,18 @@ pub(crate) enum Backtest {
         #[arg(long = "with", value_name = "KEY=VALUE")]
         with: Vec<String>,
     },
+    /// Fits a model per fold and trades its test days as one run; the specification has a table [walk_forward]
+    #[command(after_help = "Example: ghtrader backtest walk-forward obi.toml --out runs/obi-walk")]
+    WalkForward {
+        /// Run specification with a table [walk_forward]
+        spec: PathBuf,
+        /// Result folder
+        #[arg(long)]
+        out: PathBuf,
+        /// Replaces another result in the folder
+        #[arg(long)]
+        replace: bool,
+    },
     /// One run in every way that has to give the same bits: threads, blocks, row by row, a copy of the data, killed and
     /// run again, native. Exit 1 if one differs, with the first row
     #[command(

@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use crate::access::Identity;
+use crate::batches::Batches;
 use crate::config::ControlConfig;
 use crate::events::{Events, Topic};
 use crate::gate::Logins;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) audit: Audit,
     pub(crate) keys: Arc<Idempotency>,
     pub(crate) services: Services,
+    pub(crate) batches: Batches,
     pub(crate) events: Arc<Events>,
     pub(crate) metrics: Metrics,
     pub(crate) logins: Logins,
@@ -79,6 +81,7 @@ impl App {
             audit: Audit::new(&config.runs_dir.join("audit")),
             keys,
             services: Services::new(&config),
+            batches: Batches::new(&config.runs_dir),
             events: Events::new(now_ns, config.sse_max),
             metrics: Metrics::new(),
             logins: Logins::default(),

@@ -4,6 +4,7 @@ use crate::clock::{Clock, wall_clock_ns};
 use ghtrader_core::{Calendar, ErrorClass, Problem};
 use ghtrader_plugin::HostConfig;
 use ghtrader_settings::Settings;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,6 +75,9 @@ pub struct ControlConfig {
     pub timing: Timing,
     /// Where the time comes from.
     pub clock: Clock,
+    /// `ghtrader` with the flags that give it this root and these settings, for what runs as a process of its own; empty
+    /// where nothing may.
+    pub program: Vec<OsString>,
 }
 
 impl ControlConfig {
@@ -96,6 +100,7 @@ impl ControlConfig {
             settings: settings.clone(),
             timing: Timing::default(),
             clock: wall_clock_ns,
+            program: Vec::new(),
         }
     }
 

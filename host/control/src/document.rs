@@ -43,7 +43,8 @@ const READ: [(&str, &str); 9] = [
     ("403", "role_too_low, cross_site"),
     (
         "404",
-        "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan",
+        "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan, \
+         unknown_batch",
     ),
     ("409", "account_ambiguous, no_shadow, audit_broken"),
     ("421", "wrong_host"),
@@ -58,12 +59,15 @@ const CHANGE: [(&str, &str); 10] = [
     (
         "409",
         "in_progress, idempotency_mismatch, version_exists, in_use, plan_stale, operation_running, no_standby, no_shadow, \
-         gate_failed, not_halted, account_ambiguous",
+         gate_failed, not_halted, account_ambiguous, batch_running, batch_ended",
     ),
     ("412", "generation_stale, with the present generation"),
     ("413", "body_too_large"),
     ("415", "wrong_media_type"),
-    ("422", "bad_body, admission_failed with all findings, schema_mismatch, param_…"),
+    (
+        "422",
+        "bad_body, bad_batch_spec and batch_too_large, admission_failed with all findings, schema_mismatch, param_…",
+    ),
     ("428", "precondition_required, breaking_needs_acknowledge"),
     ("429", "too_many_changes, too_many_uploads, too_many_logins"),
     ("507", "disk_full"),

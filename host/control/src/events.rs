@@ -28,18 +28,20 @@ pub(crate) enum Topic {
     Shadow,
     Trading,
     Order,
+    Batch,
     System,
     Alert,
     Audit,
 }
 
 impl Topic {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Operation,
         Self::Variety,
         Self::Shadow,
         Self::Trading,
         Self::Order,
+        Self::Batch,
         Self::System,
         Self::Alert,
         Self::Audit,
@@ -52,6 +54,7 @@ impl Topic {
             Self::Shadow => "shadow",
             Self::Trading => "trading",
             Self::Order => "order",
+            Self::Batch => "batch",
             Self::System => "system",
             Self::Alert => "alert",
             Self::Audit => "audit",
@@ -64,7 +67,7 @@ impl Topic {
 
     /// Its events are states: a newer one makes the older worthless.
     const fn is_state(self) -> bool {
-        matches!(self, Self::Variety | Self::Shadow | Self::Trading)
+        matches!(self, Self::Variety | Self::Shadow | Self::Trading | Self::Batch)
     }
 }
 
@@ -82,7 +85,7 @@ pub(crate) struct Event {
     end: u64,
 }
 
-/// A state belongs to a topic, an account and a variety.
+/// A state belongs to a topic, an account (or a batch) and a variety.
 type StateKey = (Topic, String, String);
 
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@
 
 mod access;
 mod app;
+mod batches;
 mod change;
 mod clock;
 mod config;

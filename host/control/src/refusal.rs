@@ -117,6 +117,13 @@ impl Refusal {
         self
     }
 
+    /// Nobody has written it into an audit yet.
+    #[must_use]
+    pub(crate) fn unaudited(mut self) -> Self {
+        self.audited = false;
+        self
+    }
+
     /// The service that refused has written it into the audit.
     pub(crate) fn is_audited(&self) -> bool {
         self.audited
@@ -136,7 +143,9 @@ impl Refusal {
             "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "wrong_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "wrong_host" => StatusCode::MISDIRECTED_REQUEST,
-            "bad_body" | "schema_mismatch" | "variety_mismatch" => StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_body" | "bad_batch_spec" | "bad_spec" | "batch_too_large" | "schema_mismatch" | "variety_mismatch" => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             "generation_stale" => StatusCode::PRECONDITION_FAILED,
             "precondition_required" | "breaking_needs_acknowledge" => StatusCode::PRECONDITION_REQUIRED,
             "disk_full" | "capacity_exceeded" => StatusCode::INSUFFICIENT_STORAGE,

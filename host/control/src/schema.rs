@@ -5,6 +5,7 @@
 #![expect(dead_code, reason = "a form is described, never made")]
 
 use crate::access::Role;
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -431,4 +432,52 @@ pub(crate) struct AuditRecord {
     outcome: String,
     prev_hash: String,
     hash: String,
+}
+
+/// A job of a batch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchRow {
+    /// The job's id: digest of its result.
+    job: String,
+    lineup: String,
+    strategy: String,
+    variety: String,
+    from: String,
+    to: String,
+    days: u64,
+    /// Names joined by `+`.
+    fill_models: String,
+    /// `done`, `failed`, `poison`, `missing`.
+    state: String,
+    /// Parameters that vary and figures of each fill model, named by `columns` of the summary.
+    #[serde(flatten)]
+    figures: BTreeMap<String, Value>,
+}
+
+/// The table of a batch.
+#[derive(ToSchema)]
+pub(crate) struct BatchSummary {
+    /// Digest over all rows.
+    digest: String,
+    status: BatchStatus,
+    columns: Vec<String>,
+    rows: Vec<BatchRow>,
+}
+
+/// How far a batch is.
+#[derive(ToSchema)]
+pub(crate) struct BatchStatus {
+    /// Digest of the manifest.
+    batch: String,
+    jobs: u64,
+    results: u64,
+    failed: u64,
+    poison: u64,
+    missing: u64,
+    /// Jobs whose file is cut, edited or of another job.
+    damaged: Vec<String>,
+    /// Files that are no job's of this manifest.
+    foreign: u64,
+    /// Share of the work that is settled.
+    share: f64,
 }

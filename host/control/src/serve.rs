@@ -2,7 +2,7 @@
 
 use crate::app::{App, CHANGES};
 use crate::config::ControlConfig;
-use crate::{feed, plan, routes, socket};
+use crate::{batches, feed, plan, routes, socket};
 use ghtrader_core::{ErrorClass, Problem};
 use ghtrader_durable::{Lock, publish, remove, try_lock};
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,14 @@ async fn run<S: Future<Output = ()>>(
     let written = serde_json::to_vec_pretty(&file).map_err(io::Error::from).and_then(|b| publish(&path, &b));
     written.map_err(|e| unwritable(&path, &e))?;
     let stop = stop()?;
+    let runner = {
+        let app = app.clone();
+        // It blocks for as long as a batch runs, so it is no thread of the pool.
+        std::thread::Builder::new().name("batches".to_owned()).spawn(move || batches::run(&app))
+    };
+    if let Err(error) = &runner {
+        tracing::error!(%error, "no batch can be run");
+    }
     let following = tokio::spawn(feed::follow(app.clone()));
     let accepting = tokio::spawn(socket::accept(listener, routes::of(app.clone()), app.config.timing, app.ended()));
     tracing::info!(listening, "the control API is ready");
@@ -136,6 +144,7 @@ async fn run<S: Future<Output = ()>>(
     stop.await;
     tracing::info!("the control API ends");
     app.end();
+    app.batches.end();
     // It ends within its own grace.
     let _ = accepting.await;
     // A change goes on when its client has left.
@@ -144,6 +153,11 @@ async fn run<S: Future<Output = ()>>(
         tracing::warn!("some changes are still under way");
     }
     following.abort();
+    // A run that is called off ends at once; its thread writes down that it may go on.
+    let ended = tokio::task::spawn_blocking(move || runner.map(std::thread::JoinHandle::join));
+    if tokio::time::timeout(app.config.timing.grace, ended).await.is_err() {
+        tracing::warn!("a batch is still being ended");
+    }
     Ok(())
 }
 

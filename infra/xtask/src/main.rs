@@ -30,6 +30,7 @@ cargo xtask COMMAND
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
   bench batch [--jobs N] [--json]    jobs a second on one thread and two, what a job costs, how cost grows
+  bench batch --ray [--rounds N]     a batch on a Ray cluster of two nodes against two plain processes; installs Ray
   bench stream N OUT.npy SEED        writes the common benchmark stream as a file
   bench author [--json]              an author's day: from an edit into shadow, in seconds
   study signal [--seeds N]           coverage of 0.5 without a signal, AUC against the reachable bound with one
@@ -196,13 +197,32 @@ fn bench(args: &[String]) -> Result<(), Failure> {
     guests::setup()?;
     host_build().run("build the benchmarks")?;
     let artefacts = guests::build()?;
+    if let ("batch", Some(at)) = (kind.as_str(), args.iter().position(|a| a == "--ray")) {
+        let mut step = Step::new(python::RAY.setup()?);
+        step.arg(root().join("infra/ray/bench.py")).arg(steps::binary("ghtrader")).arg(artefacts);
+        step.args(&args[1..at]).args(&args[at + 1..]);
+        return step.run("measure a batch on a cluster");
+    }
     let mut step = Step::new(steps::binary("ghtrader-bench"));
     step.args(args);
     step.env("GHTRADER_ARTEFACTS", artefacts);
     if kind == "import" {
         step.env("GHTRADER_PYTHON", python::PEERS.setup()?);
     }
+    if kind == "engine" && args.iter().any(|arg| arg == "--peer") {
+        step.env("GHTRADER_PEER", peer()?);
+    }
     step.run("measure")
+}
+
+/// Builds the driver of another engine, in its own workspace, which nothing else needs.
+fn peer() -> Result<PathBuf, Failure> {
+    let workspace = root().join("infra/peers");
+    let target = workspace.join("target");
+    let mut build = cargo(&["build", "--release", "--locked", "--target-dir"]);
+    build.arg(&target).dir(&workspace);
+    build.run("build the peer's driver (installs its crates into cargo's cache)")?;
+    Ok(target.join("release/peer-hftbacktest"))
 }
 
 fn study(args: &[String]) -> Result<(), Failure> {

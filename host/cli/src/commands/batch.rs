@@ -269,14 +269,15 @@ fn supervised(context: &Context, asked: &Asked, shard: Shard) -> Result<ExitCode
         command.args(["--threads", &if alone { 1 } else { asked.threads }.to_string()]);
         command
     };
-    let (total, mut settled) = (ids.len() as u64, there.len() as u64);
+    let (total, mut settled, mut failed) = (ids.len() as u64, there.len() as u64, 0);
     let (mut built, mut reused, mut resident, mut threads, mut peak_mib) = (0, 0, 0, 0, 0);
     let mut heard = |said: Said| match said {
         Said::Start(id) => say(&format!("start {id}")),
         Said::Done(id) => {
             say(&format!("done {id}"));
             settled += 1;
-            context.progress.show("batch", "", settled, total, "jobs");
+            failed += u64::from(results.path(Kind::Failed, &id).is_file());
+            context.progress.show("batch", &failed_text(failed), settled, total, "jobs");
         }
     };
     let mut other = |line: &str| {

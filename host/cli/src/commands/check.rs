@@ -3,12 +3,13 @@
 use crate::commands::author::{PluginCrate, build_native};
 use crate::commands::backtest::{base_of, read_report, read_text};
 use crate::commands::plugin;
+use crate::commands::walk_forward::{self, WalkSpec};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{document, emit, table};
 use ghtrader_backtest::{
     BacktestError, Cut, DayData, Parting, Records, RunResult, RunSpec, first_parting, reason_of, replay_cut,
 };
-use ghtrader_batch::{Component, Lineup, Prepared, Project, execute, prepare, stored_schedule};
+use ghtrader_batch::{Component, Lineup, Prepared, Project, Scoring, execute, prepare, stored_schedule};
 use ghtrader_core::{BorderKind, ErrorClass, Problem, TickTable, day_borders};
 use ghtrader_pipeline::ColumnsOptions;
 use ghtrader_plugin::{
@@ -61,6 +62,8 @@ struct Report {
 struct Check<'a> {
     context: &'a Context,
     spec: RunSpec,
+    /// The fold models of a walk-forward.
+    scoring: Option<Scoring>,
     prepared: Prepared,
     first: RunResult,
     records: Records,
@@ -73,8 +76,15 @@ pub(crate) fn run(context: &Context, run: &Path, seed: u64, native: &[PathBuf]) 
     let file = if stored.is_some() { run.join("run.toml") } else { run.to_path_buf() };
     let (shown, base) = (file.display().to_string(), base_of(&file));
     let defaults = if stored.is_some() { Vec::new() } else { context.run_defaults() };
-    let mut spec = RunSpec::parse_with(&read_text(&file)?, &shown, &defaults, &[])?;
+    let (text, walk) = WalkSpec::take(context, &read_text(&file)?, &shown)?;
+    let mut spec = RunSpec::parse_with(&text, &shown, &defaults, &[])?;
     spec.read_traces(&shown, |trace| std::fs::read_to_string(base.join(trace)))?;
+    // The models of a walk-forward are fitted once; another process fits its own.
+    let mut scoring = None;
+    if let Some(walk) = &walk {
+        let fitted = walk_forward::fit(context, &spec, walk, &base)?;
+        (spec, scoring) = (fitted.joined, Some(fitted.scoring));
+    }
     let native = native.iter().map(|dir| PluginCrate::find(dir)).collect::<Result<Vec<_>, _>>()?;
     let host = plugin::host(context)?;
     let elsewhere = Elsewhere::new()?;
@@ -82,13 +92,14 @@ pub(crate) fn run(context: &Context, run: &Path, seed: u64, native: &[PathBuf]) 
         let store = context.store()?;
         let began = Instant::now();
         let (lineup, prepared) = context.with_project(&store, &host, |project| {
-            Ok((Lineup::load(project, &spec, &base, None)?, prepare(project, &spec, &base, None)?))
+            let lineup = Lineup::load(project, &spec, &base, scoring.clone())?;
+            Ok((lineup, prepare(project, &spec, &base, scoring.clone())?))
         })?;
         let (first, _) = execute(&spec, &prepared, context.block_rows())?;
         let took = began.elapsed();
         let records = first.models.iter().map(|(name, record, _)| (*name, record.clone())).collect();
         let (ways, findings) = (Vec::new(), Vec::new());
-        let mut check = Check { context, spec, prepared, first, records, ways, findings };
+        let mut check = Check { context, spec, scoring, prepared, first, records, ways, findings };
         if let Some(stored) = &stored {
             check.as_stored(stored);
         }
@@ -228,7 +239,7 @@ impl Check<'_> {
         }
         copy.put_schedule(&schedule)?;
         let columns = ColumnsOptions { block_rows: 1, ..project.columns };
-        let there = prepare(&Project { store: &copy, columns, ..*project }, &self.spec, base, None)?;
+        let there = prepare(&Project { store: &copy, columns, ..*project }, &self.spec, base, self.scoring.clone())?;
         if let Some(found) = self.columns_part(way, &there.days, lineup)? {
             self.held(way, Some(found));
             return Ok(());
@@ -318,7 +329,8 @@ impl Check<'_> {
         let out = elsewhere.0.join("killed");
         let command = || -> Result<std::process::Command, Problem> {
             let mut command = self.context.again()?;
-            command.args(["--json", "backtest", "run"]).arg(file).arg("--out").arg(&out);
+            let verb = if self.scoring.is_some() { "walk-forward" } else { "run" };
+            command.args(["--json", "backtest", verb]).arg(file).arg("--out").arg(&out);
             command.stdin(Stdio::null());
             Ok(command)
         };

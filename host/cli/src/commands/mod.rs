@@ -22,6 +22,7 @@ mod registry;
 mod serve;
 mod token;
 mod train;
+pub(crate) mod walk_forward;
 
 use crate::args::{Cli, Command};
 use crate::context::Context;

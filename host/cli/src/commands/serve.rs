@@ -19,6 +19,8 @@ pub(crate) fn run(context: &Context, flags: &Serve) -> Result<ExitCode, Problem>
     if let Some(host) = &flags.host {
         config.host.clone_from(host);
     }
+    let program = context.again()?;
+    config.program = std::iter::once(program.get_program()).chain(program.get_args()).map(Into::into).collect();
     config.port = flags.port.unwrap_or(config.port);
     log::start();
     serve(config, |ready| announce(&ready, context.json))?;

@@ -20,7 +20,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventQuery {
-    /// Topics by comma: operation, variety, shadow, trading, order, system, alert, audit; all if absent.
+    /// Topics by comma: operation, variety, shadow, trading, order, batch, system, alert, audit; all if absent.
     topics: Option<String>,
     /// Products by comma; all if absent.
     variety: Option<String>,

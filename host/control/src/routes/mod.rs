@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod batches;
 mod diff;
 mod events;
 mod lineups;
@@ -63,6 +64,14 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(lineups::rollback))
         .routes(routes!(lineups::halt))
         .routes(routes!(lineups::resume))
+        .routes(routes!(batches::list_batches, batches::post_batch))
+        .routes(routes!(batches::get_batch))
+        .routes(routes!(batches::list_batch_jobs))
+        .routes(routes!(batches::get_batch_summary))
+        .routes(routes!(batches::pause_batch))
+        .routes(routes!(batches::resume_batch))
+        .routes(routes!(batches::cancel_batch))
+        .routes(routes!(batches::retry_batch))
         .routes(routes!(operations::list_operations))
         .routes(routes!(operations::get_operation, operations::cancel_operation))
         .routes(routes!(accounts::list_accounts))

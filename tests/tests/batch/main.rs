@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod http;
+
 use ghtrader_tests::{Program, artefacts, tree, write};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

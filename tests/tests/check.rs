@@ -1,7 +1,5 @@
 //! A result proved: again in every way, against its stored files, and read by other tools.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use ghtrader_tests::{Program, artefacts, write};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

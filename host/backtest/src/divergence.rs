@@ -61,10 +61,13 @@ fn groups(orders: &[OrderRecord]) -> Vec<Group<'_>> {
         .collect()
 }
 
-/// First row at which the orders of two records differ, with the orders of both there and how many were alike before.
+/// Day and row, the orders of both records there, and how many were alike before.
+type Parting<'a> = ((TradingDay, usize), [&'a [OrderRecord]; 2], usize);
+
+/// First row at which the orders of two records differ.
 ///
 /// Cancels leave no row of their own: where decisions agree and an order ended otherwise, its own row is named.
-fn first_row<'a>(a: &'a Record, b: &'a Record) -> Option<((TradingDay, usize), [&'a [OrderRecord]; 2], usize)> {
+fn first_row<'a>(a: &'a Record, b: &'a Record) -> Option<Parting<'a>> {
     let (left, right) = (groups(&a.orders), groups(&b.orders));
     let (mut i, mut equal) = (0, 0);
     loop {

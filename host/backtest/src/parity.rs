@@ -163,7 +163,7 @@ fn part(model: &'static str, a: &Record, b: &Record) -> Option<Parting> {
             _ => "nothing".to_owned(),
         });
         let (trading_day, ts_ns) = (first.trading_day, first.decided_ts_ns);
-        return Some(Parting { model, trading_day, row: Some(first.decided_row), ts_ns, what });
+        return Some(Parting { model, trading_day, row: Some(first.decided_row as usize), ts_ns, what });
     }
     let longest = a.fills.len().max(b.fills.len());
     let differs = (0..longest).find(|&at| a.fills.get(at).map(booking) != b.fills.get(at).map(booking));
@@ -174,9 +174,9 @@ fn part(model: &'static str, a: &Record, b: &Record) -> Option<Parting> {
         return Some(Parting { model, trading_day: first.trading_day, row: None, ts_ns: first.ts_ns, what });
     }
     // Orders and fills agree: an order ended otherwise, or a day's equity is another.
-    let ended = a.orders.iter().zip(&b.orders).find(|(x, y)| (x.end, x.reason) != (y.end, y.reason));
+    let ended = a.orders.iter().zip(&b.orders).find(|(x, y)| (x.end, x.reason_name()) != (y.end, y.reason_name()));
     if let Some((x, y)) = ended {
-        let what = [x, y].map(|o| format!("order {} {:?} {}", o.id, o.end, o.reason));
+        let what = [x, y].map(|o| format!("order {} {:?} {}", o.id, o.end, o.reason_name()));
         return Some(Parting { model, trading_day: x.trading_day, row: None, ts_ns: x.arrival_ts_ns, what });
     }
     let equity = |r: &Record, at: usize| r.days.get(at).map(|d| (d.trading_day, d.equity_cny));

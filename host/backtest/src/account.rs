@@ -4,7 +4,8 @@ use crate::run::close_first;
 use crate::spec::RunSpec;
 use ghtrader_core::{ContractId, ContractSpec, Digest, DigestBuilder, TradingDay, Variety};
 use ghtrader_exchange::{
-    Account, AccountConfig, ExchangeError, FeeRate, FeeRates, FeeTable, Hold, MarginTable, Refusal, Terms, Trade,
+    Account, AccountConfig, ClosedLot, ExchangeError, FeeRate, FeeRates, FeeTable, Hold, MarginTable, Refusal, Terms,
+    Trade,
 };
 use ghtrader_kernels::wire::{RejectReason, Side};
 use ghtrader_runtime::{OrderIntent, PositionView};
@@ -26,6 +27,8 @@ pub struct Ledger {
     holds: Vec<(u64, Hold, u32)>,
     settled_fees_cny: f64,
     facts: Facts,
+    /// What the last fill closed; nobody reads it, and it is not made anew for each.
+    closed: Vec<ClosedLot>,
 }
 
 /// What is asked at every call of a strategy and changes only with a fill, a settlement or a new day.
@@ -64,6 +67,7 @@ impl Ledger {
             current: 0,
             holds: Vec::new(),
             settled_fees_cny: 0.0,
+            closed: Vec::new(),
             facts: Facts {
                 position: PositionView::default(),
                 balance_cny: spec.account.initial_cny,
@@ -206,7 +210,8 @@ impl Ledger {
             price_cny: trade.price_cny,
             ts_ns: trade.ts_ns,
         };
-        let booking = self.account.fill(&trade, &mut Vec::new());
+        self.closed.clear();
+        let booking = self.account.fill(&trade, &mut self.closed);
         self.look();
         booking.fee_cny
     }

@@ -57,14 +57,17 @@ struct Group<'a> {
 fn groups(orders: &[OrderRecord]) -> Vec<Group<'_>> {
     orders
         .chunk_by(|x, y| (x.trading_day, x.decided_row) == (y.trading_day, y.decided_row))
-        .map(|orders| Group { at: (orders[0].trading_day, orders[0].decided_row), orders })
+        .map(|orders| Group { at: (orders[0].trading_day, orders[0].decided_row as usize), orders })
         .collect()
 }
 
-/// First row at which the orders of two records differ, with the orders of both there and how many were alike before.
+/// Day and row, the orders of both records there, and how many were alike before.
+type Parting<'a> = ((TradingDay, usize), [&'a [OrderRecord]; 2], usize);
+
+/// First row at which the orders of two records differ.
 ///
 /// Cancels leave no row of their own: where decisions agree and an order ended otherwise, its own row is named.
-fn first_row<'a>(a: &'a Record, b: &'a Record) -> Option<((TradingDay, usize), [&'a [OrderRecord]; 2], usize)> {
+fn first_row<'a>(a: &'a Record, b: &'a Record) -> Option<Parting<'a>> {
     let (left, right) = (groups(&a.orders), groups(&b.orders));
     let (mut i, mut equal) = (0, 0);
     loop {
@@ -85,7 +88,7 @@ fn first_row<'a>(a: &'a Record, b: &'a Record) -> Option<((TradingDay, usize), [
     let ended = |o: &OrderRecord| (o.accepted, o.filled_lots, o.end, o.arrival_ts_ns);
     let other = a.orders.iter().zip(&b.orders).position(|(x, y)| ended(x) != ended(y))?;
     let (x, y) = (&a.orders[other..=other], &b.orders[other..=other]);
-    Some(((x[0].trading_day, x[0].decided_row), [x, y], other))
+    Some(((x[0].trading_day, x[0].decided_row as usize), [x, y], other))
 }
 
 fn action(o: &OrderRecord) -> Value {
@@ -104,7 +107,7 @@ fn action(o: &OrderRecord) -> Value {
         "post_only": o.post_only,
         "end": o.end,
         "filled_lots": o.filled_lots,
-        "reason": o.reason,
+        "reason": o.reason_name(),
     })
 }
 

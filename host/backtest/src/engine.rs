@@ -10,7 +10,7 @@ mod pass;
 mod roll;
 mod timeline;
 
-pub use pass::{Seat, run_day};
+pub use pass::{Seat, run_day, run_day_cut};
 pub use timeline::Timeline;
 
 use crate::account::{Fill, Ledger, exchange_offset, exchange_side, exchange_tif, wire_reason, wire_side};

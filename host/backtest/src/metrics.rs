@@ -392,6 +392,7 @@ mod tests {
             fee_cny,
             maker: side == Side::Buy,
             position_lots,
+            row: None,
             markout_ticks: [1.0, f64::NAN, 0.0, 0.0],
             slippage_ticks: 0.5,
         }

@@ -1,6 +1,7 @@
 //! What the HTML report shows: results as they stand in `report.json`, and curves thinned for the eye.
 
 use crate::record::{EquityPoint, FillRecord};
+use crate::walk_forward::WalkForwardTraded;
 use ghtrader_core::{Column, SessionWindow, TickView, TradingDay};
 use ghtrader_kernels::wire::Side;
 use serde::Serialize;
@@ -38,6 +39,9 @@ pub struct ReportData {
     pub price_days: Vec<PriceDay>,
     /// How the model did outside its training rows; none without a model.
     pub training: Option<TrainingView>,
+    /// What was traded fold by fold; none without a walk-forward.
+    #[serde(skip)]
+    pub walk_forward: Option<WalkForwardTraded>,
     /// Counted warnings; those of count 0 are left out.
     pub warnings: Vec<WarningLine>,
     /// Remarks for the reader.

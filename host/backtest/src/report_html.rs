@@ -4,7 +4,9 @@
 //! are drawn from the data embedded as JSON.
 
 use crate::report_data::{ReportData, StrategyView, UpColour, VerdictLevel};
+use crate::walk_forward::{Traded, TradedByModel};
 use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_page::chart::{Chart, Layer, legend};
 use ghtrader_page::{Frame, Tone, escape, grouped, money, part, signed};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -34,6 +36,7 @@ pub fn render(data: &ReportData) -> Result<String, Problem> {
         } else {
             String::new()
         },
+        walk_forward(data),
         part("figures", "Figures by fill model", "", "<div id=\"figures-body\"></div>"),
         warnings(data),
         provenance(data),
@@ -54,6 +57,9 @@ fn header(data: &ReportData) -> String {
     let mut links = vec![("bracket", "Bracket"), ("equity", "Equity"), ("price", "Fills")];
     if data.training.is_some() {
         links.push(("model", "Model"));
+    }
+    if data.walk_forward.is_some() {
+        links.push(("walk-forward", "Walk-forward"));
     }
     links.extend([("figures", "Figures"), ("warnings", "Warnings"), ("provenance", "Repeat it")]);
     ghtrader_page::header("ghTrader backtest", &data.name, &data.subtitle, &links)
@@ -99,7 +105,7 @@ fn brackets(data: &ReportData) -> String {
              <div class=\"range\" role=\"img\" aria-label=\"Profit between {} and {}, central {} CNY\">\
              <i class=\"span\" style=\"left:{:.2}%;width:{:.2}%\"></i><i class=\"zero\" style=\"left:{:.2}%\"></i>\
              <i class=\"mid\" style=\"left:{:.2}%\"></i></div>\
-             <div class=\"legs\"><span>pessimistic {}</span><span>central {}</span><span>optimistic {}</span></div></div>",
+             <div class=\"legs\"><span>pessimistic {}</span><span>central {}</span><span>optimistic {}</span></div>{}</div>",
             reading(pessimistic, central, optimistic),
             signed(pessimistic),
             signed(optimistic),
@@ -111,6 +117,7 @@ fn brackets(data: &ReportData) -> String {
             money(pessimistic),
             money(central),
             money(optimistic),
+            figures_of(strategy),
         );
     }
     let _ = write!(
@@ -126,6 +133,137 @@ fn brackets(data: &ReportData) -> String {
          optimistic one everything possible; what would have happened lies between. The thick mark is the central guess, the thin \
          line zero. Fees and margin are included.",
         &body,
+    )
+}
+
+/// Folds: the joined out-of-sample curve with its borders, and each fold inside and outside its training days.
+fn walk_forward(data: &ReportData) -> String {
+    let Some(walk) = &data.walk_forward else { return String::new() };
+    let days: Vec<String> = data.sessions.iter().map(|s| s.trading_day.to_string()).collect();
+    let daily = |model: &str| -> Vec<f64> {
+        let values =
+            data.strategies.first().and_then(|s| s.report.pointer(&format!("/fill_models/{model}/pnl_daily_cny")));
+        let mut sum = 0.0;
+        values
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|v| {
+                sum += v.as_f64().unwrap_or(0.0);
+                sum
+            })
+            .collect()
+    };
+    let borders = walk
+        .folds
+        .iter()
+        .skip(1)
+        .filter_map(|f| data.sessions.iter().position(|s| s.trading_day == f.span.test_first_day))
+        .collect();
+    let layers = [
+        Layer::Band { low: daily("pessimistic"), high: daily("optimistic"), class: "b-wide" },
+        Layer::Line { values: daily("central"), class: "l-one" },
+        Layer::Borders { at: borders },
+    ];
+    let label = format!("Profit and loss out of sample over {} days in {} folds", days.len(), walk.folds.len());
+    let chart = Chart { label: &label, steps: &days, unit: "CNY", layers: &layers };
+    let cell = |t: Option<&Traded>| match t {
+        Some(Traded { mean_cny: Some(mean), sharpe, .. }) => {
+            format!(
+                "{}<small>Sharpe {}</small>",
+                signed(*mean),
+                sharpe.map_or_else(|| "–".to_owned(), |s| format!("{s:.2}"))
+            )
+        }
+        _ => "–".to_owned(),
+    };
+    let legs = |by_model: &TradedByModel| -> String {
+        ["pessimistic", "central", "optimistic"].iter().map(|m| format!("<td>{}</td>", cell(by_model.get(m)))).collect()
+    };
+    let mut rows = String::new();
+    for fold in &walk.folds {
+        let s = &fold.span;
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\">fold {}<small>fitted {} to {}, {} rows less {} purged; traded {} to {}</small></th>{}{}</tr>",
+            s.split + 1,
+            s.train_first_day,
+            s.train_last_day,
+            grouped(s.train_rows as f64),
+            s.purged_rows,
+            s.test_first_day,
+            s.test_last_day,
+            legs(&fold.in_sample),
+            legs(&fold.out_of_sample)
+        );
+    }
+    let _ = writeln!(
+        rows,
+        "<tr><th scope=\"row\">all<small>out of sample</small></th><td></td><td></td><td></td>{}</tr>",
+        legs(&walk.out_of_sample)
+    );
+    for regime in &walk.regimes {
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\">{} days<small>realised volatility up to {:.0} ticks</small></th><td></td><td></td><td></td>{}</tr>",
+            regime.regime,
+            regime.most_ticks,
+            legs(&regime.out_of_sample)
+        );
+    }
+    let kept = walk.out_over_in_sample.map_or_else(
+        || "in sample there is no profit to keep".to_owned(),
+        |r| format!("{:.0} % of the profit in sample is kept", 100.0 * r),
+    );
+    let body = format!(
+        "{0}<div class=\"scroll\"><table><thead><tr><th scope=\"col\"></th><th scope=\"col\" colspan=\"3\">in sample, CNY a day</th>\
+         <th scope=\"col\" colspan=\"3\">out of sample, CNY a day</th></tr><tr><th></th>{1}{1}</tr></thead><tbody>\n{rows}</tbody></table></div>",
+        legend(&[("b-wide", "pessimistic to optimistic"), ("l-one", "central")]) + &chart.svg(),
+        "<th scope=\"col\">pessimistic</th><th scope=\"col\">central</th><th scope=\"col\">optimistic</th>",
+    );
+    let lead = format!(
+        "Each fold's model is fitted on the days before and trades the days behind; the test parts make one curve, dotted lines are the \
+         borders. Under pessimistic fills {} of {} folds earn out of sample; {kept}.",
+        walk.folds_won,
+        walk.folds.len()
+    );
+    part("walk-forward", "Walk-forward", &lead, &body)
+}
+
+/// Figures of the report that are shown with their bracket: key, name, decimals.
+const BRACKETED: [(&str, &str, usize); 7] = [
+    ("sharpe", "Sharpe", 2),
+    ("max_drawdown_cny", "max drawdown, CNY", 0),
+    ("fees_cny", "fees, CNY", 0),
+    ("fills", "fills", 0),
+    ("hit_rate", "hit rate", 3),
+    ("fill_ratio", "fill ratio", 3),
+    ("slippage_ticks", "slippage, ticks", 3),
+];
+
+/// Low, central and high of the figures that people ask for first.
+fn figures_of(strategy: &StrategyView) -> String {
+    let mut rows = String::new();
+    for (key, name, decimals) in BRACKETED {
+        let Some(legs) = strategy.report.pointer(&format!("/bracket/{key}")).and_then(Value::as_array) else {
+            continue;
+        };
+        let cells: String = legs
+            .iter()
+            .map(|leg| match leg.as_f64() {
+                None => "<td>–</td>".to_owned(),
+                Some(x) if decimals == 0 => format!("<td>{}</td>", grouped(x)),
+                Some(x) => format!("<td>{x:.decimals$}</td>"),
+            })
+            .collect();
+        let _ = write!(rows, "<tr><th scope=\"row\">{name}</th>{cells}</tr>");
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "<div class=\"scroll\"><table><thead><tr><th></th><th>low</th><th>central</th><th>high</th></tr></thead>\
+         <tbody>{rows}</tbody></table></div>"
     )
 }
 

@@ -303,6 +303,9 @@ pub fn prepare_days(days: &[DayData]) -> Result<Vec<Arc<ReadyDay>>, BacktestErro
     days.par_iter().map(|day| day.prepare().map(Arc::new)).collect()
 }
 
+/// Gives a fresh instance of a run's strategy, for the first day's instrument.
+pub type MakeStrategy<'a> = &'a (dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync);
+
 /// Replays the days through a strategy under every fill model of the specification, on all cores.
 ///
 /// `make_strategy` gives a fresh instance for the first day's instrument; it is called once a model.
@@ -314,7 +317,7 @@ pub fn run(
     variety: &Variety,
     days: &[DayData],
     identity: &Identity,
-    make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
+    make_strategy: MakeStrategy<'_>,
     block_rows: usize,
 ) -> Result<RunResult, BacktestError> {
     run_prepared(spec, variety, days, &prepare_days(days)?, identity, make_strategy, block_rows)
@@ -330,7 +333,7 @@ pub fn run_prepared(
     days: &[DayData],
     prepared: &[Arc<ReadyDay>],
     identity: &Identity,
-    make_strategy: &(dyn Fn() -> Result<Box<dyn StrategyInstance>, BacktestError> + Sync),
+    make_strategy: MakeStrategy<'_>,
     block_rows: usize,
 ) -> Result<RunResult, BacktestError> {
     let text = |day: Option<TradingDay>, end: &str| day.map_or_else(|| end.to_owned(), |d| d.to_string());

@@ -131,6 +131,7 @@ fn price_day(days: &Days, index: usize, strategies: &[StrategyView]) -> PriceDay
                     order_id: i as u64,
                     contract: 0,
                     trading_day: *day,
+                    row: Some(row as u32),
                     ts_ns: view.ts_ns[row],
                     side: if buy { Side::Buy } else { Side::Sell },
                     lots: 1,
@@ -214,6 +215,7 @@ fn sample() -> ReportData {
             .collect(),
         strategies,
         price_days,
+        walk_forward: None,
         training: Some(TrainingView {
             summary:
                 "Logistic regression on the eleven core factors predicts the direction of the mid price over 50 rows."
@@ -325,6 +327,7 @@ fn marks_are_those_of_the_day() {
         order_id: 1,
         contract: 0,
         trading_day: day.parse().unwrap(),
+        row: None,
         ts_ns: 5_000_000,
         side: Side::Sell,
         lots: 2,

@@ -52,6 +52,8 @@ pub struct FoldModel {
     pub model: LinearModel,
     /// Digest of its numbers.
     pub digest: Digest,
+    /// First and last trading day that it was fitted on.
+    pub trained: (TradingDay, TradingDay),
 }
 
 impl FoldModel {
@@ -61,7 +63,7 @@ impl FoldModel {
             return None;
         }
         let start = if self.first == day { self.rows.0 } else { 0 };
-        let end = if self.last == day { self.rows.1 } else { rows };
+        let end = if self.last == day { self.rows.1.min(rows) } else { rows };
         Some(start..end)
     }
 }
@@ -106,9 +108,17 @@ impl Scoring {
     fn as_json(&self) -> Value {
         match self {
             Self::None => Value::Null,
-            Self::Model { digest, .. } => json!([{ "digest": digest }]),
+            Self::Model { artefact, digest } => {
+                let training = &artefact.manifest.training;
+                json!([{ "digest": digest, "trained_first_day": training.first_day, "trained_last_day": training.last_day }])
+            }
             Self::Folds { folds, .. } => {
-                folds.iter().map(|f| json!({ "first_day": f.first, "last_day": f.last, "digest": f.digest })).collect()
+                let one = |f: &FoldModel| {
+                    let (trained_first, trained_last) = f.trained;
+                    json!({ "first_day": f.first, "last_day": f.last, "digest": f.digest,
+                            "trained_first_day": trained_first, "trained_last_day": trained_last })
+                };
+                folds.iter().map(one).collect()
             }
         }
     }

@@ -154,6 +154,14 @@ impl BatchSpec {
         let name = table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Self { name, varieties, from, to, split, runs, lineups, sample })
     }
+
+    /// As [`RunSpec::read_traces`], for what all jobs have in common.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_traces(&mut self, file: &str, read: impl Fn(&str) -> std::io::Result<String>) -> Result<(), Problem> {
+        self.runs.iter_mut().try_for_each(|run| run.read_traces(file, &read))
+    }
 }
 
 impl BatchSpec {

@@ -348,7 +348,34 @@ pub(crate) enum Backtest {
         #[arg(long = "with", value_name = "KEY=VALUE")]
         with: Vec<String>,
     },
-    /// Runs a stored result again and compares. Exit 1 if it differs
+    /// Fits a model per fold and trades its test days as one run; the specification has a table [walk_forward]
+    #[command(after_help = "Example: ghtrader backtest walk-forward obi.toml --out runs/obi-walk")]
+    WalkForward {
+        /// Run specification with a table [walk_forward]
+        spec: PathBuf,
+        /// Result folder
+        #[arg(long)]
+        out: PathBuf,
+        /// Replaces another result in the folder
+        #[arg(long)]
+        replace: bool,
+    },
+    /// One run in every way that has to give the same bits: threads, blocks, row by row, a copy of the data, killed and
+    /// run again, native. Exit 1 if one differs, with the first row
+    #[command(
+        after_help = "Example: ghtrader backtest check runs/maker\n         ghtrader backtest check maker.toml --native plugins/strategies/maker"
+    )]
+    Check {
+        /// Result folder, or run specification
+        run: PathBuf,
+        /// Seed of the random blocks
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Crate of a plugin of the lineup, compiled for this machine and compared too; may be repeated
+        #[arg(long, value_name = "DIR")]
+        native: Vec<PathBuf>,
+    },
+    /// Runs a stored result again and compares, file by file. Exit 1 if it differs
     #[command(after_help = "Example: ghtrader backtest verify runs/maker")]
     Verify {
         /// Result folder

@@ -1,11 +1,12 @@
 //! The report page of a run or of the demo: what stands on it, in words and series.
 
+use crate::commands::walk_forward::Walked;
 use crate::output::grouped;
 use ghtrader_backtest::report_data::{
     BestReachable, Curve, FillMarks, PriceDay, ReportData, SessionDay, StrategyView, TrainingView, UpColour, Verdict,
     VerdictLevel, WarningLine,
 };
-use ghtrader_backtest::{DayData, RunResult, RunSpec, report_html};
+use ghtrader_backtest::{DayData, RunResult, RunSpec, WalkForwardTraded, report_html};
 use ghtrader_batch::Prepared;
 use ghtrader_core::Problem;
 use serde_json::Value;
@@ -27,6 +28,7 @@ pub(crate) struct Page<'a> {
     pub(crate) output_digest: String,
     pub(crate) days: &'a [DayData],
     pub(crate) training: Option<(String, Value, Option<BestReachable>)>,
+    pub(crate) walk_forward: Option<WalkForwardTraded>,
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) notes: Vec<String>,
     pub(crate) provenance: Vec<(String, String)>,
@@ -40,6 +42,7 @@ pub(crate) fn of_run(
     spec: &RunSpec,
     result: &RunResult,
     report: &Value,
+    walk: Option<&Walked>,
 ) -> Result<String, Problem> {
     let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
     let about = &prepared.strategy.plugin.manifest().plugin;
@@ -56,7 +59,8 @@ pub(crate) fn of_run(
         result_digest: text("result_digest"),
         output_digest: text("output_digest"),
         days: &prepared.days,
-        training: None,
+        training: walk.map(|w| (w.summary.clone(), w.training.clone(), None)),
+        walk_forward: walk.map(|w| w.traded.clone()),
         facts: Vec::new(),
         notes: Vec::new(),
         provenance: provenance(report),
@@ -97,6 +101,7 @@ pub(crate) fn render(page: Page<'_>, runs: &[Ran<'_>]) -> Result<String, Problem
             strategies: Vec::new(),
             price_days: Vec::new(),
             training: None,
+            walk_forward: None,
             warnings: Vec::new(),
             notes: page.notes,
             provenance: page.provenance,
@@ -143,6 +148,7 @@ pub(crate) fn render(page: Page<'_>, runs: &[Ran<'_>]) -> Result<String, Problem
         sessions: page.days.iter().map(|d| SessionDay::new(d.trading_day, &d.contract, &d.windows)).collect(),
         strategies: strategies.collect(),
         price_days: price_days(page.days, runs),
+        walk_forward: page.walk_forward,
         training: page.training.map(|(summary, walk_forward, bound)| TrainingView { summary, walk_forward, bound }),
         warnings: warnings(runs),
         notes,

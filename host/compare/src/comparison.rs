@@ -241,7 +241,7 @@ fn adopt_varied_conditions(outcomes: &mut [Outcome]) {
                 let value = outcome.conditions.get(&key).map_or(Value::Null, |text| {
                     text.parse::<f64>()
                         .ok()
-                        .and_then(|n| serde_json::Number::from_f64(n))
+                        .and_then(serde_json::Number::from_f64)
                         .map_or_else(|| Value::String(text.clone()), Value::Number)
                 });
                 outcome.params.insert(key.clone(), value);

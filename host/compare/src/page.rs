@@ -210,9 +210,9 @@ fn figure_cells(member: &Member, out: &mut String) {
             format!("{own}{se}<small>{} / {}</small>", opt(central, 2), opt(high, 2))
         },
     );
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<td data-v=\"{}\">{}</td><td data-v=\"{}\">{sharpe}</td><td data-v=\"{}\">{}</td><td data-v=\"{}\">{}</td><td data-v=\"{}\">{}</td></tr>\n",
+        "<td data-v=\"{}\">{}</td><td data-v=\"{}\">{sharpe}</td><td data-v=\"{}\">{}</td><td data-v=\"{}\">{}</td><td data-v=\"{}\">{}</td></tr>",
         data(low.map(|f| f.pnl_cny)),
         bracket(&member.pnl_cny, signed),
         data(low.and_then(|f| f.sharpe)),

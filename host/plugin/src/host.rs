@@ -147,6 +147,11 @@ impl Plugin {
         &self.identity
     }
 
+    /// It is nothing but its core module, and is called as that: the faster of two ways with equal outcomes.
+    pub fn is_bare(&self) -> bool {
+        self.code.is_bare()
+    }
+
     pub(crate) fn code(&self) -> &guest::Code {
         &self.code
     }

@@ -149,7 +149,7 @@ impl Trace {
     }
 
     /// Where the two part first before row `end`.
-    pub(crate) fn first_difference_before(&self, other: &Self, end: usize) -> Option<Difference> {
+    pub fn first_difference_before(&self, other: &Self, end: usize) -> Option<Difference> {
         match (&self.given, &other.given) {
             (Given::Values(a), Given::Values(b)) => {
                 let width = self.outputs.len().max(1);

@@ -89,7 +89,7 @@ pub fn student_t_tail(t: f64, degrees: f64) -> f64 {
 
 /// Inverse of [`student_t_tail`]: the t ≥ 0 beyond which, on both sides together, probability `p` in (0, 1] lies; NaN otherwise.
 pub fn student_t_tail_quantile(p: f64, degrees: f64) -> f64 {
-    if !(p > 0.0 && p <= 1.0) || !(degrees > 0.0 && degrees.is_finite()) {
+    if !(p > 0.0 && p <= 1.0 && degrees > 0.0 && degrees.is_finite()) {
         return f64::NAN;
     }
     let (mut low, mut high) = (0.0, 1.0);

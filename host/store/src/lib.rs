@@ -14,6 +14,7 @@
 
 mod cache;
 mod columns;
+mod copy;
 mod embedded;
 mod error;
 mod frame;
@@ -23,13 +24,16 @@ mod parquet_file;
 mod place;
 mod publish;
 mod schedule;
+mod table_file;
 mod verify;
 
 pub use columns::{ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, NamedColumn};
+pub use copy::copy_days;
 pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions, TickDay};
 pub use error::StoreError;
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};
+pub use table_file::{TableColumn, table_parquet};
 pub use verify::{BadFile, VerifyReport};
 
 use ghtrader_core::{TickView, TradingDay, Variety};

@@ -99,6 +99,18 @@ pub struct Manifest {
     pub underlying: Option<UnderlyingMeta>,
 }
 
+impl Manifest {
+    /// What was said of the day when it was stored.
+    pub fn meta(&self) -> DayMeta {
+        DayMeta {
+            source: self.source.clone(),
+            counting: self.counting,
+            build: self.build,
+            underlying: self.underlying.clone(),
+        }
+    }
+}
+
 /// What [`crate::Store::put_day`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {

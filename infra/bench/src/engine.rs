@@ -95,7 +95,7 @@ impl Options {
             rounds: 5,
             block_rows: BLOCK_ROWS,
             only: None,
-            peer: std::env::var_os("GHTRADER_PEER").map(PathBuf::from),
+            peer: None,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -107,9 +107,10 @@ impl Options {
                 "--stream" => options.stream = Some(PathBuf::from(value()?)),
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--block" => options.block_rows = value()?.parse()?,
+                "--peer" => options.peer = Some(peer()?),
                 "--only" => options.only = Some(only(value()?)?),
                 _ => bail!(
-                    "unknown flag `{arg}`; known are --stream FILE.npy, --short, --counts, --rounds N, --block N, \
+                    "unknown flag `{arg}`; known are --stream FILE.npy, --short, --counts, --rounds N, --block N, --peer, \
                      --only A|B:wasm|native:FILL, --json"
                 ),
             }
@@ -119,6 +120,12 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// The peer's driver, which `cargo xtask bench engine --peer` has built.
+fn peer() -> Result<PathBuf> {
+    let found = std::env::var_os("GHTRADER_PEER").map(PathBuf::from);
+    found.ok_or_else(|| anyhow!("--peer needs the peer's driver; run `cargo xtask bench engine --peer`"))
 }
 
 /// Such as `B:wasm:pessimistic`, for a profiler.

@@ -209,7 +209,20 @@ fn bench(args: &[String]) -> Result<(), Failure> {
     if kind == "import" {
         step.env("GHTRADER_PYTHON", python::PEERS.setup()?);
     }
+    if kind == "engine" && args.iter().any(|arg| arg == "--peer") {
+        step.env("GHTRADER_PEER", peer()?);
+    }
     step.run("measure")
+}
+
+/// Builds the driver of another engine, in its own workspace, which nothing else needs.
+fn peer() -> Result<PathBuf, Failure> {
+    let workspace = root().join("infra/peers");
+    let target = workspace.join("target");
+    let mut build = cargo(&["build", "--release", "--locked", "--target-dir"]);
+    build.arg(&target).dir(&workspace);
+    build.run("build the peer's driver (installs its crates into cargo's cache)")?;
+    Ok(target.join("release/peer-hftbacktest"))
 }
 
 fn study(args: &[String]) -> Result<(), Failure> {

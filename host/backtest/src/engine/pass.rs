@@ -29,8 +29,20 @@ struct Riding<'a> {
 /// The place of the first seat, in order of blocks, that could not go on, with a plugin's fault or broken contract, its row and
 /// time, or a position over a roll under the policy `ignore`.
 pub fn run_day<'a>(day: &'a Day<'a>, seats: &'a mut [Seat]) -> Result<(), (usize, BacktestError)> {
-    let rows = day.view.rows();
     let block_rows = seats.iter().map(|seat| seat.engine.settings.block_rows).min().unwrap_or(1).max(1);
+    run_day_cut(day, seats, |start| start.saturating_add(block_rows))
+}
+
+/// As [`run_day`], in blocks that end where `block_end` says of their first row.
+///
+/// # Errors
+/// As there.
+pub fn run_day_cut<'a>(
+    day: &'a Day<'a>,
+    seats: &'a mut [Seat],
+    block_end: impl Fn(usize) -> usize,
+) -> Result<(), (usize, BacktestError)> {
+    let rows = day.view.rows();
     let mut riding = Vec::with_capacity(seats.len());
     for (place, seat) in seats.iter_mut().enumerate() {
         if rows > 0 && !seat.engine.record.bust {
@@ -43,8 +55,9 @@ pub fn run_day<'a>(day: &'a Day<'a>, seats: &'a mut [Seat]) -> Result<(), (usize
         }
     }
     let mut words = Vec::new();
-    for start in (0..rows).step_by(block_rows) {
-        let end = (start + block_rows).min(rows);
+    let mut start = 0;
+    while start < rows {
+        let end = block_end(start).clamp(start + 1, rows);
         let mut packed = None;
         for rider in &mut riding {
             let Seat { engine, runner } = &mut *rider.seat;
@@ -58,6 +71,7 @@ pub fn run_day<'a>(day: &'a Day<'a>, seats: &'a mut [Seat]) -> Result<(), (usize
             let ran = engine.run_block(&mut rider.run, runner, &words, start..end, rider.row);
             rider.row = ran.map_err(|fault| (rider.place, fault))?;
         }
+        start = end;
     }
     for rider in &mut riding {
         rider.seat.engine.close_day(&mut rider.run);

@@ -4,6 +4,7 @@
 mod account;
 mod cuts;
 mod honesty;
+mod parity;
 mod roll;
 mod runs;
 mod sessions;

@@ -1,13 +1,14 @@
 //! `ghtrader backtest`: a run into a folder, and a stored run proved again.
 
 use crate::args::Backtest;
-use crate::commands::{gate, plugin};
+use crate::commands::walk_forward::{self, WalkSpec, Walked};
+use crate::commands::{check, gate, plugin};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use crate::page;
-use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv};
+use ghtrader_backtest::{RunResult, RunSpec, equity_daily_csv, fills_csv, result_tables};
 use ghtrader_batch::{Prepared, execute, is_path, prepare};
-use ghtrader_core::{ErrorClass, Problem};
+use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,26 +16,29 @@ use std::process::ExitCode;
 pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Problem> {
     match command {
         Backtest::Run { spec, out, replace, with } => {
-            let text = read_text(&spec)?;
-            let mut run = RunSpec::parse_with(&text, &spec.display().to_string(), &context.run_defaults(), &with)?;
-            let base = base_of(&spec);
-            run.read_traces(&spec.display().to_string(), |file| std::fs::read_to_string(base.join(file)))?;
-            let (result, report) = run_spec(context, &run, &base, &out, replace)?;
-            let answer = json!({
-                "result_digest": result.result_digest,
-                "output_digest": result.output_digest,
-                "pnl_cny": result.models.iter().map(|(n, _, m)| (n.as_str().to_owned(), json!(m.pnl_cny))).collect::<serde_json::Map<_, _>>(),
-                "out": out,
-            });
-            emit(context.json, &answer, |_| {
-                format!("{}\nreport {}", figures(&report), out.join("report.html").display())
-            })?;
+            let (run, base) = read_spec(context, &read_text(&spec)?, &spec, &with)?;
+            run_spec(context, &run, None, &base, &out, replace)?;
+        }
+        Backtest::WalkForward { spec, out, replace } => {
+            let file = spec.display().to_string();
+            let (text, walk) = WalkSpec::take(context, &read_text(&spec)?, &file)?;
+            let Some(walk) = walk else {
+                return Err(Problem::new(
+                    "bad_spec",
+                    ErrorClass::User,
+                    format!("{file} has no table [walk_forward]"),
+                    "add one with `label`, or run it by `ghtrader backtest run`",
+                ));
+            };
+            let (run, base) = read_spec(context, &text, &spec, &[])?;
+            run_spec(context, &run, Some(&walk), &base, &out, replace)?;
         }
         Backtest::Show { dir } => {
             let report = read_report(&dir)?;
             emit(context.json, &report, figures)?;
         }
         Backtest::Verify { dir } => return verify(context, &dir),
+        Backtest::Check { run, seed, native } => return check::run(context, &run, seed, &native),
         Backtest::Gate { dir, rules, comparison } => {
             return gate::run(context, &dir, rules.as_deref(), comparison.as_deref());
         }
@@ -45,6 +49,14 @@ pub(crate) fn run(context: &Context, command: Backtest) -> Result<ExitCode, Prob
 /// The folder of the file that names relative paths.
 pub(crate) fn base_of(file: &Path) -> PathBuf {
     file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// A run specification with the traces that it names, and the folder that its paths are relative to.
+fn read_spec(context: &Context, text: &str, file: &Path, with: &[String]) -> Result<(RunSpec, PathBuf), Problem> {
+    let (shown, base) = (file.display().to_string(), base_of(file));
+    let mut run = RunSpec::parse_with(text, &shown, &context.run_defaults(), with)?;
+    run.read_traces(&shown, |trace| std::fs::read_to_string(base.join(trace)))?;
+    Ok((run, base))
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, Problem> {
@@ -68,29 +80,48 @@ pub(crate) fn read_document(path: &Path) -> Result<Value, Problem> {
     })
 }
 
-/// Runs a specification and publishes the result folder as a whole.
-fn run_spec(
-    context: &Context,
-    spec: &RunSpec,
-    base: &Path,
-    out: &Path,
-    replace: bool,
-) -> Result<(RunResult, Value), Problem> {
-    let shown = out.display().to_string();
-    let out = &result_folder(out)?;
+/// A run that is over.
+pub(crate) struct Performed {
+    pub(crate) prepared: Prepared,
+    pub(crate) result: RunResult,
+    pub(crate) report: Value,
+    pub(crate) walk: Option<Walked>,
+}
+
+/// Runs a specification, fold by fold where it asks for a walk-forward.
+fn perform(context: &Context, spec: &RunSpec, walk: Option<&WalkSpec>, base: &Path) -> Result<Performed, Problem> {
+    if let Some(walk) = walk {
+        return walk_forward::perform(context, spec, walk, base);
+    }
     let host = plugin::host(context)?;
     let store = context.store()?;
     let prepared = context.with_project(&store, &host, |project| prepare(project, spec, base, None))?;
     let (result, report) = execute(spec, &prepared, context.block_rows())?;
-    if out.join("report.json").exists() && !replace {
-        let stored = read_report(out)?;
+    Ok(Performed { prepared, result, report, walk: None })
+}
+
+/// Runs a specification, publishes the result folder as a whole and says what came out.
+fn run_spec(
+    context: &Context,
+    spec: &RunSpec,
+    walk: Option<&WalkSpec>,
+    base: &Path,
+    out: &Path,
+    replace: bool,
+) -> Result<(), Problem> {
+    let shown = out.display().to_string();
+    let folder = &result_folder(out)?;
+    let done = perform(context, spec, walk, base)?;
+    let Performed { prepared, result, report, .. } = &done;
+    if folder.join("report.json").exists() && !replace {
+        let stored = read_report(folder)?;
         if stored["result_digest"] != report["result_digest"] {
             return Err(Problem::new(
                 "exists",
                 ErrorClass::Conflict,
                 format!(
                     "{} holds another result, {}",
-                    out.display(),
+                    folder.display(),
                     stored["result_digest"].as_str().unwrap_or("unreadable")
                 ),
                 "choose another --out, or give --replace",
@@ -110,10 +141,30 @@ fn run_spec(
     if let Some(model) = &mut resolved.lineup.model {
         model.artifact = full(&model.artifact);
     }
-    let command = format!("ghtrader backtest run {shown}/run.toml --out {shown}");
-    let html = page::of_run(&spec.name, &command, &prepared, spec, &result, &report)?;
-    write_result(out, &resolved, &result, &report, &html)?;
-    Ok((result, report))
+    let mut text = toml::to_string(&resolved).map_err(|e| {
+        Problem::new("not_toml", ErrorClass::Internal, format!("a specification is no TOML: {e}"), "report this")
+    })?;
+    let mut verb = "run";
+    if let Some(walk) = walk {
+        text.push_str(&walk.stored(full(&walk.label))?);
+        verb = "walk-forward";
+    }
+    let command = format!("ghtrader backtest {verb} {shown}/run.toml --out {shown}");
+    let html = page::of_run(&spec.name, &command, prepared, spec, result, report, done.walk.as_ref())?;
+    write_result(folder, &text, result, report, &html)?;
+    let mut answer = json!({
+        "result_digest": result.result_digest,
+        "output_digest": result.output_digest,
+        "pnl_cny": result.models.iter().map(|(n, _, m)| (n.as_str().to_owned(), json!(m.pnl_cny))).collect::<serde_json::Map<_, _>>(),
+        "out": out,
+    });
+    if done.walk.is_some() {
+        answer["walk_forward"] = report["walk_forward"]["trading"].clone();
+    }
+    emit(context.json, &answer, |_| {
+        let folds = done.walk.as_ref().map_or_else(String::new, |w| format!("\n\n{}", w.table()));
+        format!("{}{folds}\nreport {}", figures(report), out.join("report.html").display())
+    })
 }
 
 /// Where a result may go: a new folder, an empty one, or one that holds a result. Anything else is somebody's.
@@ -149,7 +200,7 @@ fn beside(out: &Path, what: &str) -> PathBuf {
 }
 
 /// Writes a result folder under a temporary name and renames it; `report.json` is what makes it count.
-fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, html: &str) -> Result<(), Problem> {
+fn write_result(out: &Path, spec: &str, result: &RunResult, report: &Value, html: &str) -> Result<(), Problem> {
     let (temporary, old) = (beside(out, ".tmp"), beside(out, ".old"));
     for left in [&temporary, &old] {
         match std::fs::remove_dir_all(left) {
@@ -159,16 +210,9 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
             _ => {}
         }
     }
-    let spec = toml::to_string(spec).map_err(|e| {
-        Problem::new("not_toml", ErrorClass::Internal, format!("a specification is no TOML: {e}"), "report this")
-    })?;
     publish(&temporary.join("run.toml"), spec.as_bytes())?;
-    publish(&temporary.join("equity_daily.csv"), equity_daily_csv(result).as_bytes())?;
-    for (name, record, _) in &result.models {
-        publish(
-            &temporary.join(format!("fills_{}.csv", name.as_str())),
-            fills_csv(record, &result.contracts).as_bytes(),
-        )?;
+    for (name, bytes) in result_files(result)? {
+        publish(&temporary.join(name), &bytes)?;
     }
     publish(&temporary.join("report.html"), html.as_bytes())?;
     publish(&temporary.join("report.json"), format!("{report:#}\n").as_bytes())?;
@@ -181,31 +225,60 @@ fn write_result(out: &Path, spec: &RunSpec, result: &RunResult, report: &Value, 
     std::fs::rename(&temporary, out).map_err(|e| failed(&e))
 }
 
+/// The tables of a result by file name: for data frames, and as text.
+fn result_files(result: &RunResult) -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    let mut files = vec![("equity_daily.csv".to_owned(), equity_daily_csv(result).into_bytes())];
+    for (name, record, _) in &result.models {
+        files.push((format!("fills_{}.csv", name.as_str()), fills_csv(record, &result.contracts).into_bytes()));
+    }
+    files.extend(result_tables(result)?.map(|(name, bytes)| (name.to_owned(), bytes)));
+    Ok(files)
+}
+
+/// Says where a stored file is not what it has to be.
+fn file_difference(dir: &Path, name: &str, now: &[u8]) -> Option<String> {
+    let stored = match std::fs::read(dir.join(name)) {
+        Ok(stored) if stored == now => return None,
+        Ok(stored) => stored,
+        Err(e) => return Some(format!("{name}: cannot be read: {e}")),
+    };
+    let (Ok(stored_text), Ok(now_text)) = (std::str::from_utf8(&stored), std::str::from_utf8(now)) else {
+        return Some(format!("{name}: stored {}, now {}", Digest::of(&stored), Digest::of(now)));
+    };
+    let (mut old, mut new) = (stored_text.lines(), now_text.lines());
+    let line = (1..).find_map(|line| match (old.next(), new.next()) {
+        (None, None) => Some((line, String::new(), String::new())),
+        (a, b) if a == b => None,
+        (a, b) => Some((line, a.unwrap_or("nothing").to_owned(), b.unwrap_or("nothing").to_owned())),
+    });
+    line.map(|(line, old, new)| format!("{name} line {line}: stored {old}, now {new}"))
+}
+
 /// A stored result, run again.
 pub(crate) struct Repeated {
     pub(crate) stored: Value,
-    pub(crate) report: Value,
-    pub(crate) result: RunResult,
-    pub(crate) prepared: Prepared,
+    pub(crate) again: Performed,
 }
 
 /// Runs a stored result again from the specification beside it.
 pub(crate) fn repeat(context: &Context, dir: &Path) -> Result<Repeated, Problem> {
     let stored = read_report(dir)?;
-    let file = dir.join("run.toml");
-    let spec = RunSpec::parse(&read_text(&file)?, &file.display().to_string(), &[])?;
-    let host = plugin::host(context)?;
-    let store = context.store()?;
-    let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, Path::new(""), None))?;
-    let (result, report) = execute(&spec, &prepared, context.block_rows())?;
-    Ok(Repeated { stored, report, result, prepared })
+    let path = dir.join("run.toml");
+    let file = path.display().to_string();
+    let (text, walk) = WalkSpec::take(context, &read_text(&path)?, &file)?;
+    let spec = RunSpec::parse(&text, &file, &[])?;
+    Ok(Repeated { stored, again: perform(context, &spec, walk.as_ref(), Path::new(""))? })
 }
 
-/// Runs a stored result again: every digest has to be what it was.
+/// Runs a stored result again: every digest and every table has to be what it was.
 fn verify(context: &Context, dir: &Path) -> Result<ExitCode, Problem> {
-    let Repeated { stored, report, .. } = repeat(context, dir)?;
+    let Repeated { stored, again } = repeat(context, dir)?;
+    let Performed { report, result, .. } = again;
     let mut differences = Vec::new();
     compare("", &stored, &report, &mut differences);
+    for (name, bytes) in result_files(&result)? {
+        differences.extend(file_difference(dir, &name, &bytes));
+    }
     let body = json!({ "equal": differences.is_empty(), "differences": differences,
                        "result_digest": report["result_digest"], "output_digest": report["output_digest"] });
     emit(context.json, &body, |_| {
@@ -241,25 +314,42 @@ fn short(value: &Value) -> String {
     if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text }
 }
 
-/// One line a fill model.
+/// Figures that a terminal has room for: key of the report, name, decimals.
+const FIGURES: [(&str, &str, usize); 14] = [
+    ("orders", "orders", 0),
+    ("fills", "fills", 0),
+    ("lots", "lots", 0),
+    ("pnl_cny", "pnl CNY", 0),
+    ("gross_pnl_cny", "before fees CNY", 0),
+    ("fees_cny", "fees CNY", 0),
+    ("sharpe", "sharpe", 2),
+    ("max_drawdown_cny", "max drawdown CNY", 0),
+    ("round_trips", "round trips", 0),
+    ("hit_rate", "hit rate", 3),
+    ("profit_factor", "profit factor", 2),
+    ("maker_share", "maker share", 3),
+    ("fill_ratio", "fill ratio", 3),
+    ("slippage_ticks", "slippage ticks", 3),
+];
+
+/// The bracket beside every number: a line a figure, a column a fill model, from low to high.
 pub(crate) fn figures(report: &Value) -> String {
-    let number = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| grouped(x.round() as i64));
-    let fraction = |v: &Value| v.as_f64().map_or_else(|| "–".to_owned(), |x| format!("{x:.2}"));
-    let models = report["fill_models"].as_object().cloned().unwrap_or_default();
-    let rows: Vec<Vec<String>> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+    let models: Vec<(&str, &Value)> = ["pessimistic", "central", "optimistic", "cross_only", "touch"]
+        .into_iter()
+        .filter_map(|name| Some((name, report["fill_models"].get(name)?)))
+        .collect();
+    let cell = |value: &Value, decimals: usize| match (value.as_f64(), decimals) {
+        (None, _) => "–".to_owned(),
+        (Some(x), 0) => grouped(x.round() as i64),
+        (Some(x), _) => format!("{x:.decimals$}"),
+    };
+    let rows: Vec<Vec<String>> = FIGURES
         .iter()
-        .filter_map(|name| models.get(*name).map(|m| (name, m)))
-        .map(|(name, m)| {
-            vec![
-                (*name).to_owned(),
-                number(&m["orders"]),
-                number(&m["fills"]),
-                number(&m["pnl_cny"]),
-                number(&m["fees_cny"]),
-                fraction(&m["sharpe"]),
-                number(&m["max_drawdown_cny"]),
-            ]
+        .map(|(key, name, decimals)| {
+            let cells = models.iter().map(|(_, figures)| cell(&figures[*key], *decimals));
+            std::iter::once((*name).to_owned()).chain(cells).collect()
         })
         .collect();
-    table(&["fill model", "orders", "fills", "pnl CNY", "fees CNY", "sharpe", "max drawdown CNY"], &rows)
+    let head: Vec<&str> = std::iter::once("").chain(models.iter().map(|(name, _)| *name)).collect();
+    table(&head, &rows)
 }

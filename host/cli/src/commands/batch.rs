@@ -92,7 +92,9 @@ fn refused(context: &Context, problem: &Problem) -> Result<ExitCode, Problem> {
 }
 
 fn plan_batch(context: &Context, file: &Path, base: &Path, out: &Path, results: Option<&Path>) -> Result<(), Problem> {
-    let spec = BatchSpec::parse(&read_text(file)?, &file.display().to_string(), &context.run_defaults())?;
+    let shown = file.display().to_string();
+    let mut spec = BatchSpec::parse(&read_text(file)?, &shown, &context.run_defaults())?;
+    spec.read_traces(&shown, |trace| std::fs::read_to_string(base.join(trace)))?;
     let host = plugin::host(context)?;
     let store = context.store()?;
     let max_jobs = context.settings.integer("batch.max_jobs").unsigned_abs();

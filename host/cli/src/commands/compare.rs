@@ -92,7 +92,7 @@ fn sealed(path: &Path) -> Option<(Result<Results, Problem>, Digest)> {
 }
 
 /// Every result of a batch's folder by the order of their ids, and what of the batch has none.
-fn of_batch(dir: &Path) -> Result<(Vec<Outcome>, Vec<String>), Problem> {
+pub(crate) fn of_batch(dir: &Path) -> Result<(Vec<Outcome>, Vec<String>), Problem> {
     let results = documents(&dir.join("results"))?;
     if results.is_empty() {
         return Err(Problem::new(
@@ -253,7 +253,7 @@ fn part(context: &Context, results: &[PathBuf]) -> Result<ExitCode, Problem> {
             "name two --out folders of `ghtrader backtest run`",
         ));
     };
-    let (left, right) = (repeat(context, a)?, repeat(context, b)?);
+    let (left, right) = (repeat(context, a)?.again, repeat(context, b)?.again);
     let found = first_difference((&left.result, &left.prepared.days), (&right.result, &right.prepared.days));
     let body = json!({ "a": a, "b": b, "parts": found.is_some(), "first_difference": found });
     emit(context.json, &body, |_| match &found {

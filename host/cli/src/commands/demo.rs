@@ -76,9 +76,10 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     clock.done("validation", validation["state"]["overall"].as_str().unwrap_or("done"));
 
     let host = plugin::host(&context)?;
-    let features = [plugin::load(&host, &plugins.join("core-factors.wasm"))?];
+    let features = [(plugin::load(&host, &plugins.join("core-factors.wasm"))?, ghtrader_plugin::Params::new())];
     let label = plugin::load(&host, &plugins.join("direction.wasm"))?;
-    let (set, day_starts) = train::training_set(&context, &store, &schedule, &features, &label, HORIZON_ROWS)?;
+    let (set, day_starts) =
+        train::training_set(&context, &store, &schedule, &features, &label, HORIZON_ROWS, (None, None))?;
     clock.done(
         "features and labels",
         &format!("{} rows of {} columns", grouped(set.rows() as i64), set.columns.len() + 1),
@@ -146,6 +147,7 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
         result_digest: result_digest.to_string(),
         output_digest: output_digest.to_string(),
         days: last.map_or(&[], |(prepared, _)| &prepared.days[..]),
+        walk_forward: None,
         training: trained.as_ref().map(|_| {
             let summary = format!(
                 "Multinomial logistic regression on eleven factors predicts the direction of the mid price over {HORIZON_ROWS} rows."
@@ -165,12 +167,14 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     clock.done("paper session", &session.summary());
     let answer = json!({ "session": session, "report_json": json_path, "report_html": html_path, "result_digest": result_digest,
                          "output_digest": output_digest, "strategies": summary(&report),
-                         "batch": { "folder": versions.folder(), "summary_digest": versions.summary.digest } });
+                         "batch": { "folder": versions.folder(), "summary_digest": versions.summary.digest,
+                                    "verdict": versions.comparison.verdict } });
     emit(context.json, &answer, |_| {
         format!(
-            "\n{}\n\n{}\n\n{}\n\nbatch          {}\nreport         {}\nresult digest  {result_digest}\noutput digest  {output_digest}",
+            "\n{}\n\n{}\n{}\n\n{}\n\nbatch          {}\nreport         {}\nresult digest  {result_digest}\noutput digest  {output_digest}",
             summary_table(&report),
             crate::commands::batch::summary_table(&versions.summary, 10),
+            versions.comparison.sentence,
             session.table(),
             std::path::absolute(versions.folder()).unwrap_or_else(|_| versions.folder().to_path_buf()).display(),
             std::path::absolute(&html_path).unwrap_or(html_path.clone()).display()

@@ -4,6 +4,7 @@ mod audit;
 mod author;
 mod backtest;
 pub(crate) mod batch;
+mod check;
 mod cluster;
 pub(crate) mod columns;
 mod compare;
@@ -21,6 +22,7 @@ mod registry;
 mod serve;
 mod token;
 mod train;
+pub(crate) mod walk_forward;
 
 use crate::args::{Cli, Command};
 use crate::context::Context;

@@ -19,8 +19,10 @@ use std::sync::Arc;
 pub(crate) fn run(context: &Context, command: Train) -> Result<ExitCode, Problem> {
     let Train::Run { model: _, var, features, label, horizon, out } = command;
     let host = plugin::host(context)?;
-    let features =
-        features.iter().map(|path| plugin::load(&host, path)).collect::<Result<Vec<Arc<Plugin>>, Problem>>()?;
+    let features = features
+        .iter()
+        .map(|path| Ok((plugin::load(&host, path)?, Params::new())))
+        .collect::<Result<Vec<_>, Problem>>()?;
     let label = plugin::load(&host, &label)?;
     let store = context.store()?;
     let horizon_rows = horizon.unwrap_or(context.settings.integer("train.horizon") as u32);
@@ -60,13 +62,13 @@ pub(crate) fn train(
     context: &Context,
     store: &dyn Store,
     var: &Variety,
-    features: &[Arc<Plugin>],
+    features: &[(Arc<Plugin>, Params)],
     label: &Plugin,
     horizon_rows: u32,
     settings: &Settings,
 ) -> Result<Trained, Problem> {
     let schedule = main_contract::stored_schedule(store, var)?;
-    let (set, day_starts) = training_set(context, store, &schedule, features, label, horizon_rows)?;
+    let (set, day_starts) = training_set(context, store, &schedule, features, label, horizon_rows, (None, None))?;
     let walk = walk_forward(&set, settings)?;
     Ok(Trained { set, walk, day_starts })
 }
@@ -85,18 +87,19 @@ fn label_params(context: &Context, label: &Plugin, horizon_rows: u32) -> Params 
     params
 }
 
-/// Features and one label of every `main_l5` day, in time order.
+/// Features, with the parameters given, and one label of every `main_l5` day from the first to the last asked for, in time order.
 pub(crate) fn training_set(
     context: &Context,
     store: &dyn Store,
     schedule: &Schedule,
-    features: &[Arc<Plugin>],
+    features: &[(Arc<Plugin>, Params)],
     label: &Plugin,
     horizon_rows: u32,
+    (from, to): (Option<TradingDay>, Option<TradingDay>),
 ) -> Result<(TrainingSet, Vec<(TradingDay, usize)>), Problem> {
     let built = features
         .iter()
-        .map(|f| columns::build(context, store, schedule, f, &Params::new(), false))
+        .map(|(plugin, params)| columns::build(context, store, schedule, plugin, params, false))
         .collect::<Result<Vec<_>, _>>()?;
     let labels = columns::build(context, store, schedule, label, &label_params(context, label, horizon_rows), false)?;
     if let Some(fault) = built.iter().chain([&labels]).find_map(|b| b.failed.first().map(|f| (b, f))) {
@@ -126,7 +129,8 @@ pub(crate) fn training_set(
         trading_day: Vec::new(),
     };
     let mut day_starts = Vec::new();
-    for day in &labels.days {
+    let inside = |day: TradingDay| from.is_none_or(|f| day >= f) && to.is_none_or(|t| day <= t);
+    for day in labels.days.iter().filter(|d| inside(d.trading_day)) {
         let targets = load(store, &labels, day.trading_day)?;
         let rows = targets.rows();
         day_starts.push((day.trading_day, set.label.len()));
@@ -162,8 +166,13 @@ fn load(store: &dyn Store, report: &ColumnsReport, day: TradingDay) -> Result<Co
 }
 
 impl Trained {
-    /// Each fold's model with the days and rows of its test part: what a backtest may trade on.
+    /// Each fold's model where a backtest may trade on it.
     pub(crate) fn scoring(&self) -> Scoring {
+        Scoring::Folds { horizon_rows: self.set.source.horizon_rows, folds: self.fold_models() }
+    }
+
+    /// Each fold's model with the days and rows of its test part.
+    pub(crate) fn fold_models(&self) -> Vec<FoldModel> {
         let place = |row: usize| {
             let at = self.day_starts.partition_point(|(_, start)| *start <= row).saturating_sub(1);
             let (day, start) = self.day_starts[at];
@@ -172,9 +181,10 @@ impl Trained {
         let folds = self.walk.folds.iter().filter(|f| !f.fold.test.is_empty()).map(|f| {
             let (first, from) = place(f.fold.test.start);
             let (last, to) = place(f.fold.test.end - 1);
-            FoldModel { first, last, rows: (from, to + 1), digest: digest(&f.model), model: f.model.clone() }
+            let trained = (f.train_first_day, f.train_last_day);
+            FoldModel { first, last, rows: (from, to + 1), digest: digest(&f.model), model: f.model.clone(), trained }
         });
-        Scoring::Folds { horizon_rows: self.set.source.horizon_rows, folds: folds.collect() }
+        folds.collect()
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::commands::backtest::Performed;
 use crate::commands::{main_contract, plugin, train};
 use crate::context::Context;
-use crate::output::document;
+use crate::output::{grouped, table};
 use ghtrader_backtest::{FoldSpan, RunSpec, TradedByModel, WalkForwardTraded, traded_on, walk_forward_traded};
 use ghtrader_batch::{Component, FoldModel, Scoring, execute, prepare};
-use ghtrader_core::{ErrorClass, Problem, Variety};
+use ghtrader_core::{Digest, ErrorClass, Problem, Variety};
 use ghtrader_plugin::Role;
 use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
 use ghtrader_train::{Settings, Split, walk_forward};
@@ -77,7 +77,14 @@ impl WalkSpec {
         };
         if has(&BY_DAYS) {
             if has(&BY_ROWS) {
-                add("splits", format!("folds are cut by rows ({}) or by days ({}), not by both", BY_ROWS.join(", "), BY_DAYS.join(", ")));
+                add(
+                    "splits",
+                    format!(
+                        "folds are cut by rows ({}) or by days ({}), not by both",
+                        BY_ROWS.join(", "),
+                        BY_DAYS.join(", ")
+                    ),
+                );
             }
             for key in ["train_days", "test_days"] {
                 if whole(key).is_none() {
@@ -104,9 +111,11 @@ impl WalkSpec {
                 step_days: size("step_days").unwrap_or(test_days),
                 expanding: given.get("expanding").and_then(toml::Value::as_bool).unwrap_or(false),
             },
-            (.., Split::Rows { splits, .. }) => {
-                Split::Rows { splits: size("splits").unwrap_or(splits), train_rows: size("train_rows"), inside_days: false }
-            }
+            (.., Split::Rows { splits, .. }) => Split::Rows {
+                splits: size("splits").unwrap_or(splits),
+                train_rows: size("train_rows"),
+                inside_days: false,
+            },
             (.., other) => other,
         };
         let settings = Settings {
@@ -128,7 +137,12 @@ impl WalkSpec {
         let section = toml::Table::from_iter([(
             "walk_forward".to_owned(),
             toml::Value::try_from(Self { label, ..self.clone() }).map_err(|e| {
-                Problem::new("not_toml", ErrorClass::Internal, format!("a specification is no TOML: {e}"), "report this")
+                Problem::new(
+                    "not_toml",
+                    ErrorClass::Internal,
+                    format!("a specification is no TOML: {e}"),
+                    "report this",
+                )
             })?,
         )]);
         Ok(format!("\n{section}"))
@@ -139,28 +153,59 @@ impl WalkSpec {
 pub(crate) struct Walked {
     /// The trading side, for the page.
     pub(crate) traded: WalkForwardTraded,
-    /// The whole of it, as the report has it.
-    pub(crate) document: Value,
     /// How the models did outside their training rows.
     pub(crate) training: Value,
     /// What was predicted from what.
     pub(crate) summary: String,
 }
 
-/// Fits a model per fold, trades the test parts as one run, and each fold's training days by its own model beside it.
-pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Path) -> Result<Performed, Problem> {
+impl Walked {
+    /// One line a fold: pessimistic mean profit a day inside and outside its training days.
+    pub(crate) fn table(&self) -> String {
+        let mean = |t: &TradedByModel, model: &str| {
+            t.get(model).and_then(|t| t.mean_cny).map_or_else(|| "–".to_owned(), |m| grouped(m.round() as i64))
+        };
+        let row = |name: String, days: String, inside: Option<&TradedByModel>, outside: &TradedByModel| {
+            let inside = inside.map_or_else(|| "–".to_owned(), |t| mean(t, "pessimistic"));
+            let legs = ["pessimistic", "central", "optimistic"].map(|m| mean(outside, m));
+            [vec![name, days, inside], legs.to_vec()].concat()
+        };
+        let mut rows: Vec<Vec<String>> = self
+            .traded
+            .folds
+            .iter()
+            .map(|f| {
+                let days = format!("{} to {}", f.span.test_first_day, f.span.test_last_day);
+                row(format!("fold {}", f.span.split + 1), days, Some(&f.in_sample), &f.out_of_sample)
+            })
+            .collect();
+        rows.push(row("all".to_owned(), String::new(), None, &self.traded.out_of_sample));
+        table(&["CNY a day", "out of sample", "in sample", "pessimistic", "central", "optimistic"], &rows)
+    }
+}
+
+/// A model per fold, and the run that trades with them.
+pub(crate) struct FittedFolds {
+    trained: train::Trained,
+    label: Digest,
+    models: Vec<FoldModel>,
+    /// The run over all test parts.
+    pub(crate) joined: RunSpec,
+    /// Each fold's model on its own test part.
+    pub(crate) scoring: Scoring,
+}
+
+/// Fits a model per fold on the days of a specification.
+pub(crate) fn fit(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Path) -> Result<FittedFolds, Problem> {
+    let bad = |what: &str, remedy: &str| Problem::new("bad_spec", ErrorClass::User, what, remedy);
     if spec.lineup.model.is_some() {
-        return Err(Problem::new(
-            "bad_spec",
-            ErrorClass::User,
+        return Err(bad(
             "lineup.model is given beside [walk_forward], which fits a model for every fold",
             "leave one of them out",
         ));
     }
     if spec.lineup.features.is_empty() {
-        return Err(Problem::new(
-            "bad_spec",
-            ErrorClass::User,
+        return Err(bad(
             "[walk_forward] has nothing to fit on: lineup.features is empty",
             "name a feature plugin, such as core-factors",
         ));
@@ -180,6 +225,18 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         train::training_set(context, &store, &schedule, &features, &label, walk.horizon_rows, days)?;
     let trained = train::Trained { walk: walk_forward(&set, &walk.settings)?, set, day_starts };
     let models = trained.fold_models();
+    let (Some(first), Some(last)) = (models.first(), models.last()) else {
+        return Err(Problem::new("no_fold", ErrorClass::User, "no fold has a test part", "ask for fewer splits"));
+    };
+    let joined = RunSpec { from: Some(first.first), to: Some(last.last), ..spec.clone() };
+    let scoring = Scoring::Folds { horizon_rows: walk.horizon_rows, folds: models.clone() };
+    Ok(FittedFolds { trained, label: label.digest(), models, joined, scoring })
+}
+
+/// Trades the test parts as one run by each fold's own model, and each fold's training days by its model beside it.
+pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Path) -> Result<Performed, Problem> {
+    let FittedFolds { trained, label, models, joined, scoring } = fit(context, spec, walk, base)?;
+    let (host, store) = (plugin::host(context)?, context.store()?);
     let purged_rows = walk.horizon_rows as usize + walk.settings.gap_rows;
     let block_rows = context.block_rows();
     let annual_days = f64::from(spec.metrics.annual_days);
@@ -187,7 +244,12 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
     let mut folds: Vec<(FoldSpan, TradedByModel)> = Vec::with_capacity(models.len());
     for (report, own) in trained.walk.folds.iter().filter(|f| !f.fold.test.is_empty()).zip(&models) {
         // The whole days of the training part: its last rows, which the purge took from the fit, are a part of them.
-        let inside = FoldModel { first: report.train_first_day, last: report.train_last_day, rows: (0, usize::MAX), ..own.clone() };
+        let inside = FoldModel {
+            first: report.train_first_day,
+            last: report.train_last_day,
+            rows: (0, usize::MAX),
+            ..own.clone()
+        };
         let scoring = Scoring::Folds { horizon_rows: walk.horizon_rows, folds: vec![inside] };
         let part = RunSpec { from: Some(report.train_first_day), to: Some(report.train_last_day), ..spec.clone() };
         let prepared = context.with_project(&store, &host, |project| prepare(project, &part, base, Some(scoring)))?;
@@ -207,20 +269,15 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         };
         folds.push((span, traded_on(&result, annual_days, |_| true)));
     }
-    let (Some(first), Some(last)) = (models.first(), models.last()) else {
-        return Err(Problem::new("no_fold", ErrorClass::User, "no fold has a test part", "ask for fewer splits"));
-    };
-    let joined = RunSpec { from: Some(first.first), to: Some(last.last), ..spec.clone() };
-    let scoring = Scoring::Folds { horizon_rows: walk.horizon_rows, folds: models };
     let prepared = context.with_project(&store, &host, |project| prepare(project, &joined, base, Some(scoring)))?;
     let (result, mut report) = execute(&joined, &prepared, block_rows)?;
     let traded = walk_forward_traded(folds, &result, &prepared.days, annual_days);
-    let mut training = document(&trained.walk)?;
+    let mut training = crate::output::document(&trained.walk)?;
     if let Value::Object(training) = &mut training {
         training.remove("schema_version");
     }
-    let walk_document = json!({
-        "label": label.digest(),
+    let document = json!({
+        "label": label,
         "horizon_rows": walk.horizon_rows,
         "settings": walk.settings,
         "set_digest": trained.set.digest(),
@@ -228,13 +285,13 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         "training": training,
     });
     if let Value::Object(report) = &mut report {
-        report.insert("walk_forward".to_owned(), walk_document.clone());
+        report.insert("walk_forward".to_owned(), document);
     }
     let summary = format!(
         "Multinomial logistic regression on {} columns predicts the direction of the mid price over {} rows; a model per fold.",
         trained.set.columns.len(),
         walk.horizon_rows
     );
-    let walked = Walked { traded, document: walk_document, training, summary };
-    Ok(Performed { spec: joined, prepared, result, report, walk: Some((walk.clone(), walked)) })
+    let walked = Walked { traded, training, summary };
+    Ok(Performed { prepared, result, report, walk: Some(walked) })
 }

@@ -77,6 +77,10 @@ impl Code {
         Ok(Self { version, interface, linked: Linked::Component { pre, functions } })
     }
 
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self.linked, Linked::Module(_))
+    }
+
     fn engine(&self) -> &Engine {
         match &self.linked {
             Linked::Component { pre, .. } => pre.engine(),

@@ -56,7 +56,7 @@ impl<G: StrategyGuest> StrategyInstance for WasmStrategy<G> {
         let answer = self.sandbox.call("run", kind, range.clone(), |store, guest| guest.run(store, step, actions))?;
         let at = answer.map_err(|e| refused(self.sandbox.at("run", range.clone()), e))?;
         let words = actions.len() - before;
-        if at < start || at > until || words % WORDS != 0 || (at == until && start != until && words != 0) {
+        if at < start || at > until || !words.is_multiple_of(WORDS) || (at == until && start != until && words != 0) {
             actions.truncate(before);
             let what = format!("at = {at} with {words} action words for rows {start}..{until}");
             return Err(self.sandbox.broke_contract("run", range, what));

@@ -2,7 +2,7 @@ use super::*;
 use crate::fixture::tests::walk;
 use crate::{
     AccountView, Boundary, FeatureDescription, FeatureInstance, Fixture, LabelDescription, LabelInstance, OutputColumn,
-    PluginFault, Reach, StrategyDescription, StrategyInstance,
+    PluginFault, Reach, Step, StrategyDescription, StrategyInstance,
 };
 use ghtrader_kernels::wire::{Event, Offset, Order, Side, Tif, entries};
 

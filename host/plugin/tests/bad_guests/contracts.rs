@@ -25,11 +25,35 @@ fn equal_code_gives_equal_outputs_under_both_versions() {
 #[test]
 fn an_unreleased_version_needs_the_development_channel() {
     let closed = PluginHost::new(HostConfig { dev_channel: false, ..HostConfig::default() }).unwrap();
-    for contract in SUPPORTED_CONTRACTS {
-        let findings = closed.load(&Guest { contract, ..Guest::default() }.artefact()).unwrap_err();
-        let found: Vec<_> = findings.iter().map(|f| (f.code, f.place.as_str())).collect();
-        assert_eq!(found, [("contract_unreleased", "plugin.toml: plugin.contract")]);
+    let [released, dev] =
+        SUPPORTED_CONTRACTS.map(|contract| closed.load(&Guest { contract, ..Guest::default() }.artefact()));
+    assert!(released.is_ok(), "{released:#?}");
+    let findings = dev.unwrap_err();
+    let found: Vec<_> = findings.iter().map(|f| (f.code, f.place.as_str())).collect();
+    assert_eq!(found, [("contract_unreleased", "plugin.toml: plugin.contract")]);
+}
+
+/// C-49: an artefact that is nothing but its module is called as that; another is not, and gives the same.
+#[test]
+fn a_component_gives_what_its_module_gives() {
+    let (host, fixture) = (PluginHost::new(HostConfig::default()).unwrap(), walk());
+    for guest in [Guest::default(), Guest::label(), Guest::strategy()] {
+        let bare = guest.artefact();
+        let more = with_section(&bare, &wat::parse_str("(component (core module))").unwrap());
+        let [bare, whole] = [bare, more].map(|artefact| host.load(&artefact).unwrap_or_else(|f| panic!("{f:#?}")));
+        assert_eq!((bare.is_bare(), whole.is_bare()), (true, false), "{}", guest.role);
+        for splits in [Splits::Whole, Splits::Single, Splits::Random(3)] {
+            let [bare, whole] = [&bare, &whole].map(|plugin| plugin.trace(&fixture, splits).unwrap());
+            assert_eq!(bare.first_difference(&whole), None, "{} {splits}", guest.role);
+            assert!(bare.count() > 50);
+        }
     }
+}
+
+/// A component with the sections of another behind its own.
+fn with_section(component: &[u8], other: &[u8]) -> Vec<u8> {
+    const HEADER_BYTES: usize = 8;
+    [component, &other[HEADER_BYTES..]].concat()
 }
 
 #[test]
@@ -54,4 +78,12 @@ fn the_newer_version_says_more() {
     let guest = Guest { contract: "0.2.0-dev", init, run, ..Guest::strategy() };
     let plugin = host.load(&guest.artefact()).unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(plugin.trace(&fixture, Splits::Single).unwrap().count(), fixture.ticks.rows());
+}
+
+#[test]
+fn keep_temp() {
+    let Ok(dir) = std::env::var("KEEP_DIR") else { return };
+    for (name, guest) in [("feature", Guest::default()), ("label", Guest::label()), ("strategy", Guest::strategy())] {
+        std::fs::write(format!("{dir}/{name}.wasm"), Guest { contract: "0.2.0-dev", ..guest }.artefact()).unwrap();
+    }
 }

@@ -8,6 +8,7 @@ mod sdk;
 mod test;
 mod watch;
 
+pub(crate) use native::build_runner as build_native;
 pub(crate) use scaffold::new;
 pub(crate) use test::run as test;
 pub(crate) use watch::run as watch;

@@ -1,20 +1,26 @@
 //! The demo's batch: six versions of one idea over the days that their model has not seen, and their table.
 
+use crate::commands::compare::of_batch;
 use crate::commands::train::Trained;
 use crate::context::{Context, publish};
 use ghtrader_batch::{BatchSpec, JobEvent, Manifest, Results, RunOptions, Summary, plan, run_jobs, summarise};
+use ghtrader_compare::{Champion, Comparison, Options, PageContext, batch_page, compare};
 use ghtrader_core::{Problem, TradingDay, Variety};
 use ghtrader_plugin::PluginHost;
 use ghtrader_store::Store;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// The version that the others are held against.
+const CHAMPION: &str = "threshold=0.5";
 /// Thresholds of the six versions.
 const THRESHOLDS: &str = "[0.3, 0.4, 0.5, 0.6, 0.7, 0.8]";
 
 /// What came of the batch.
 pub(super) struct Versions {
     pub(super) summary: Summary,
+    /// All of them against the version in use.
+    pub(super) comparison: Comparison,
     folder: PathBuf,
     model: bool,
 }
@@ -30,7 +36,9 @@ impl Versions {
 
     /// The table for the report: equal for equal inputs, wherever they lie.
     pub(super) fn document(&self) -> Value {
-        json!({ "digest": self.summary.digest, "columns": self.summary.columns, "rows": self.summary.rows })
+        let c = &self.comparison;
+        json!({ "digest": self.summary.digest, "columns": self.summary.columns, "rows": self.summary.rows,
+                "comparison": { "verdict": c.verdict, "sentence": c.sentence, "family": c.family } })
     }
 
     /// Where manifest, results and table lie.
@@ -90,7 +98,17 @@ pub(super) fn run(
         run_jobs(project, &manifest, &places, &results, options, &|_: JobEvent<'_>| {})?;
         let summary = summarise(&manifest, &results)?;
         summary.write(&folder)?;
-        Ok(Versions { summary, folder: folder.clone(), model: unseen.is_some() })
+        let (outcomes, untested) = of_batch(&folder)?;
+        let options = Options { champion: Champion::Named(CHAMPION.to_owned()), ..Options::default() };
+        let comparison = compare(outcomes, &options)?;
+        let page = PageContext {
+            title: format!("Six versions on {variety}"),
+            command: format!("ghtrader compare --batch batch --champion {CHAMPION} --html batch/comparison.html"),
+            up: "red".to_owned(),
+            untested,
+        };
+        publish(&folder.join("comparison.html"), batch_page(&comparison, &page).as_bytes())?;
+        Ok(Versions { summary, comparison, folder: folder.clone(), model: unseen.is_some() })
     })
 }
 

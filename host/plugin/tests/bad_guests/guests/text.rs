@@ -100,6 +100,8 @@ impl Guest {
         // Behind the inputs a strategy says its warm-up, the others their outputs.
         let outputs = if *role == "strategy" { r"\00\00\00\00" } else { r"\28\00\00\00\01\00\00\00\00\00\00\00" };
         let name = format!("ghtrader:plugin/{role}@{contract}");
+        // The account follows rows (three), start and until.
+        let passed: String = (5..5 + account.split(' ').count()).map(|i| format!("(local.get {i})")).collect();
         let functions = match *role {
             "feature" => format!(
                 r#"(func (export "{name}#boundary") (param i32) {boundary})
@@ -111,12 +113,12 @@ impl Guest {
             ),
             _ => format!(
                 r#"(func $load (param $rows i32) (param $words i32) {load})
-  (func $run (param $start i32) (param $until i32) (result i32) {run})
+  (func $run (param $start i32) (param $until i32) (param {account}) (result i32) {run})
   (func (export "{name}#run") (param $has_rows i32) (param $rows i32) (param $words i32)
     (param $start i32) (param $until i32) (param {account})
     (param $has_events i32) (param $events i32) (param $event_words i32) (result i32)
     (if (local.get $has_rows) (then (call $load (local.get $rows) (local.get $words))))
-    (call $run (local.get $start) (local.get $until)))"#
+    (call $run (local.get $start) (local.get $until) {passed}))"#
             ),
         };
         let text = format!(

@@ -280,7 +280,8 @@ fn data_cannot_break_out() {
     data.provenance[0].1 = evil.to_owned();
     let html = render(&data).unwrap();
     assert!(!html.contains("<img") && !html.contains("<!--"));
-    assert_eq!(html.matches("</script>").count(), 2);
+    // The data, the report's own script and that of every page.
+    assert_eq!(html.matches("</script>").count(), 3);
     let (_, rest) = html.split_once("id=\"data\">").unwrap();
     let json: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
     assert_eq!(json["strategies"][0]["name"], evil, "the data themselves are whole");

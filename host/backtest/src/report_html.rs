@@ -202,6 +202,13 @@ fn walk_forward(data: &ReportData) -> String {
         "<tr><th scope=\"row\">all<small>out of sample</small></th><td></td><td></td><td></td>{}</tr>",
         legs(&walk.out_of_sample)
     );
+    if walk.between_folds.values().any(|t| t.days > 0) {
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\">between folds<small>days of no test part, without scores</small></th><td></td><td></td><td></td>{}</tr>",
+            legs(&walk.between_folds)
+        );
+    }
     for regime in &walk.regimes {
         let _ = writeln!(
             rows,

@@ -63,7 +63,7 @@ pub struct FoldTraded {
     pub span: FoldSpan,
     /// On the days that its model was fitted on, which says how much of a result is memory.
     pub in_sample: TradedByModel,
-    /// On the days of its test part.
+    /// On the days of its test part; a day in two test parts is traded by the later fold, and counts there.
     pub out_of_sample: TradedByModel,
 }
 
@@ -83,8 +83,10 @@ pub struct RegimeTraded {
 pub struct WalkForwardTraded {
     /// Folds in time order.
     pub folds: Vec<FoldTraded>,
-    /// All test parts together.
+    /// The whole run, from the first test part to the last.
     pub out_of_sample: TradedByModel,
+    /// Days of the run that no test part has: without scores, with whatever position was held.
+    pub between_folds: TradedByModel,
     /// By the volatility of the day.
     pub regimes: Vec<RegimeTraded>,
     /// Mean daily profit out of sample over that in sample, pessimistic fills, means over folds; null where the latter is no profit.
@@ -120,11 +122,13 @@ pub fn walk_forward_traded(
     days: &[DayData],
     annual_days: f64,
 ) -> WalkForwardTraded {
+    let parts: Vec<_> = folds.iter().map(|(span, _)| span.test_first_day..=span.test_last_day).collect();
+    let fold_of = |day: TradingDay| parts.iter().rposition(|part| part.contains(&day));
     let folds: Vec<FoldTraded> = folds
         .into_iter()
-        .map(|(span, in_sample)| {
-            let own = span.test_first_day..=span.test_last_day;
-            let out_of_sample = traded_on(result, annual_days, |day| own.contains(&day));
+        .enumerate()
+        .map(|(place, (span, in_sample))| {
+            let out_of_sample = traded_on(result, annual_days, |day| fold_of(day) == Some(place));
             FoldTraded { span, in_sample, out_of_sample }
         })
         .collect();
@@ -138,6 +142,7 @@ pub fn walk_forward_traded(
         folds_won: outside.iter().filter(|m| **m > 0.0).count(),
         regimes: regimes(result, days, annual_days),
         out_of_sample: traded_on(result, annual_days, |_| true),
+        between_folds: traded_on(result, annual_days, |day| fold_of(day).is_none()),
         folds,
     }
 }

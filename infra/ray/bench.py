@@ -61,8 +61,8 @@ def main() -> None:
     """Measures and prints."""
     given = desk.Given.by_arguments()
     parser = argparse.ArgumentParser(prog="cargo xtask bench batch --ray")
-    parser.add_argument("--rounds", type=int, default=3, choices=range(1, 100), metavar="N")
-    parser.add_argument("--variants", type=int, default=60, choices=range(1, 501), metavar="N")
+    parser.add_argument("--rounds", type=int, default=2, choices=range(1, 100), metavar="N")
+    parser.add_argument("--variants", type=int, default=100, choices=range(1, 501), metavar="N")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     found: dict[str, list[float]] = {"shards": [], "ray": []}

@@ -264,7 +264,7 @@ class Head:
     def __init__(self, host: str, port: int, patience_s: float) -> None:
         self.host, self.port, self.patience_s = host, port, patience_s
         self.silent_since: float | None = None
-        self.looked = -math.inf
+        self.looked, self.was_there = -math.inf, False
 
     def answers(self) -> bool:
         """Whether somebody listens there."""
@@ -282,7 +282,9 @@ class Head:
         if self.answers():
             if self.silent_since is not None:
                 say(f"the cluster's head answers again after {now - self.silent_since:.0f} s")
-            self.silent_since = None
+            self.silent_since, self.was_there = None, True
+        elif not self.was_there:
+            return  # whoever joins says what is wrong
         elif self.silent_since is None:
             self.silent_since = now
             say(f"the cluster's head {self.host}:{self.port} does not answer; waiting {self.patience_s:g} s for it")
@@ -311,9 +313,12 @@ def in_child(work: Callable[[], dict[str, Any]], head: Head) -> dict[str, Any]:
     with tempfile.TemporaryFile() as noise:
         child = os.fork()
         if child == 0:
-            os.close(reading)
-            die_with(parent)
-            os._exit(bring_back(work, writing, noise.fileno()))
+            try:
+                os.close(reading)
+                die_with(parent)
+                bring_back(work, writing, noise.fileno())
+            finally:
+                os._exit(0)  # whatever it was, the parent's way is not the child's
         os.close(writing)
         said = b""
         try:
@@ -344,7 +349,7 @@ def in_child(work: Callable[[], dict[str, Any]], head: Head) -> dict[str, Any]:
         return {"lost": f"Ray's process ended with {ended}: {words[-LONGEST_LINE // 2 :]}"}
 
 
-def bring_back(work: Callable[[], dict[str, Any]], writing: int, noise: int) -> int:
+def bring_back(work: Callable[[], dict[str, Any]], writing: int, noise: int) -> None:
     """The child's side: does the work, and writes what came of it as one document."""
     global voice
     voice = os.fdopen(os.dup(2), "w", buffering=1)
@@ -354,12 +359,11 @@ def bring_back(work: Callable[[], dict[str, Any]], writing: int, noise: int) -> 
     except Problem as problem:
         brought = {"problem": [problem.code, problem.what, problem.remedy, problem.exit_code]}
     except Stopped:
-        return 0
+        return
     except Exception as e:
         brought = {"lost": words_of(e)}
     with os.fdopen(writing, "w") as pipe:
         pipe.write(json.dumps(brought))
-    return 0
 
 
 def die_with(parent: int) -> None:
@@ -602,13 +606,13 @@ def how(code: int | None) -> str:
     return f"signal {-code}" if code < 0 else f"exit {code}"
 
 
-# Where a person reads: standard error, whatever Ray does with it.
-voice: TextIO = sys.stderr
+# Where a person reads, if standard error is Ray's.
+voice: TextIO | None = None
 
 
 def say(line: str) -> None:
     """A line for the person who waits."""
-    print(f"ray: {line}", file=voice, flush=True)
+    print(f"ray: {line}", file=voice or sys.stderr, flush=True)
 
 
 def bounded(low: float, high: float) -> Callable[[str], float]:
@@ -737,8 +741,7 @@ def hand_over(
 ) -> dict[str, Any]:
     """Joins the cluster, runs everything on it, and leaves nothing running, whichever way it ends."""
     ray = connect(given.address, start_s, given.head_patience_s)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stop_on_signals(then=signal.SIG_IGN)  # a second one is the parent's, and this process goes with it
     try:
         Driver(ray, board, doubtful, call, out).run()
     finally:
@@ -753,16 +756,22 @@ class Stopped(BaseException):
     """SIGINT or SIGTERM; no error, so nothing catches it on the way."""
 
 
-def stop(number: int, _: object) -> NoReturn:
-    """Ends by a signal: what runs on the nodes is cancelled on the way out."""
-    raise Stopped(number)
+def stop_on_signals(then: signal.Handlers) -> None:
+    """SIGTERM and SIGINT end by `Stopped`, so that what runs on the nodes is cancelled; a second one does `then`."""
+
+    def stop(number: int, _: object) -> NoReturn:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, then)
+        raise Stopped(number)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, stop)
 
 
 def main(argv: list[str]) -> int:
     """The driver as a program."""
     given = arguments(argv)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stop_on_signals(then=signal.SIG_DFL)
     try:
         return batch(given)
     except Problem as problem:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import textwrap
 import time
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import driver
@@ -188,6 +191,53 @@ class OnANode(unittest.TestCase):
             time.sleep(0.01)
         os.kill(child, signal.SIGKILL)
         self.fail("the process outlived its worker")
+
+
+class InAChild(unittest.TestCase):
+    """Ray may end its process as it likes."""
+
+    def setUp(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listening.close)
+        self.head = driver.Head("127.0.0.1", self.listening.getsockname()[1], 0.0)
+
+    def wait(self, seconds: float) -> dict[str, Any]:
+        time.sleep(seconds)
+        return {"waited": seconds}
+
+    def test_what_the_work_gives_comes_back(self) -> None:
+        self.assertEqual(driver.in_child(lambda: {"shared": True}, self.head), {"shared": True})
+
+        def refuse() -> dict[str, Any]:
+            raise driver.Problem("code", "what", "remedy", 4)
+
+        self.assertEqual(driver.in_child(refuse, self.head), {"problem": ["code", "what", "remedy", 4]})
+
+    def test_an_abort_is_a_loss_with_its_words(self) -> None:
+        def abort() -> dict[str, Any]:
+            os.write(2, b"x.cc:1: Check failed: another cluster\n*** stack\n")
+            os.abort()
+
+        def leave() -> dict[str, Any]:
+            sys.exit(7)
+
+        def disconnect() -> dict[str, Any]:
+            raise ConnectionError("gone")
+
+        self.assertRegex(driver.in_child(abort, self.head)["lost"], "signal 6.*Check failed: another cluster")
+        self.assertIn("ended with exit 0", driver.in_child(leave, self.head)["lost"])
+        self.assertEqual(driver.in_child(disconnect, self.head), {"lost": "ConnectionError: gone"})
+
+    def test_a_head_that_goes_ends_the_work(self) -> None:
+        self.head.look(0.0)
+        self.listening.close()
+        with redirect_stderr(io.StringIO()), self.assertRaises(driver.Problem) as caught:
+            driver.in_child(partial(self.wait, 600.0), self.head)
+        self.assertEqual(caught.exception.code, "ray_head_gone")
+
+    def test_a_head_that_never_was_is_left_to_whoever_joins(self) -> None:
+        self.listening.close()
+        self.assertEqual(driver.in_child(partial(self.wait, 1.5), self.head), {"waited": 1.5})
 
 
 class WholeProgram(unittest.TestCase):

@@ -75,6 +75,15 @@ class OnACluster(unittest.TestCase):
             "--",
             f"--root={work.root}",
         ]
+        return self.start(command, out)
+
+    def command(self, work: desk.Desk, out: Path, address: str = loopback.ADDRESS) -> subprocess.Popen[str]:
+        """The same by the program's own command, which becomes the driver that it carries."""
+        words = ["batch", "run", f"--manifest={work.manifest}", f"--out={out}", f"--on={address}"]
+        setting = f"--set=batch.python={sys.executable}"
+        return self.start([str(work.program), f"--root={work.root}", setting, *words], out)
+
+    def start(self, command: list[str], out: Path) -> subprocess.Popen[str]:
         with self.log(out).open("a") as log:
             started = subprocess.Popen(command, stdout=log, stderr=log, text=True)
 
@@ -116,7 +125,7 @@ class OnACluster(unittest.TestCase):
         self.nothing_runs(work.program)
         self.assertLess(len(tree(out)), 300, "the driver died in the middle")
         self.cluster.start(3)
-        both = [self.driver(work, out), self.driver(work, out)]
+        both = [self.driver(work, out), self.command(work, out)]
         for one in both:
             said = self.ends(one, out, 0)
             last = json.loads([line for line in said.splitlines() if line.startswith("{")][-1])
@@ -179,7 +188,7 @@ class OnACluster(unittest.TestCase):
 
     def test_6_a_client_from_outside_and_an_end_by_signal(self) -> None:
         work, out = self.short, self.dir / "client"
-        driver = self.driver(work, out, address=loopback.CLIENT_ADDRESS)
+        driver = self.command(work, out, loopback.CLIENT_ADDRESS)
         self.reach(out, 6)
         driver.send_signal(signal.SIGTERM)
         self.ends(driver, out, 143)

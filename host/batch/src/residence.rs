@@ -18,7 +18,7 @@ impl Budget {
     /// How many jobs may run at once beside the largest period, at most `wanted`.
     pub(crate) fn threads(&self, largest: u64, job: u64, wanted: usize) -> Result<usize, Problem> {
         let left = self.bytes.saturating_sub(largest);
-        let fit = if job == 0 { wanted as u64 } else { left / job };
+        let fit = left.checked_div(job).unwrap_or(wanted as u64);
         if fit == 0 {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
             return Err(Problem::new(

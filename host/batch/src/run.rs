@@ -17,6 +17,7 @@ use ghtrader_store::Schedule;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -198,16 +199,18 @@ impl Tasks {
         let mut tasks = Vec::with_capacity(places.len());
         for place in places {
             let job = manifest.job(*place)?;
-            if !lineups.contains_key(&job.lineup) {
-                let loaded = load_lineup(project, manifest, &head.lineups[job.lineup], &mut plugins)?;
-                lineups.insert(job.lineup, loaded);
-            }
-            if !periods.contains_key(&job.period) {
-                periods.insert(job.period, planned(&mut identifier, &head.periods[job.period])?);
-            }
-            let (lineup, days) = (&lineups[&job.lineup], &periods[&job.period]);
+            let lineup = match lineups.entry(job.lineup) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => {
+                    free.insert(load_lineup(project, manifest, &head.lineups[job.lineup], &mut plugins)?)
+                }
+            };
+            let days = match periods.entry(job.period) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => free.insert(planned(&mut identifier, &head.periods[job.period])?),
+            };
             let lineup = at_point(lineup, &job.params)?;
-            let id = identifier.id(&lineup, (job.period, days), (job.run, &head.runs[job.run]))?;
+            let id = identifier.id(&lineup, (job.period, &*days), (job.run, &head.runs[job.run]))?;
             if id != job.id {
                 let what = format!(
                     "job {} is {id} here: its features' warm-up rows, the calendar or the tables of fees and margins are \

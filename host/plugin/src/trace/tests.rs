@@ -1,6 +1,9 @@
 use super::*;
 use crate::fixture::tests::walk;
-use crate::{AccountView, Boundary, FeatureDescription, FeatureInstance, Fixture, LabelDescription, LabelInstance, OutputColumn, PluginFault, Reach, Step, StrategyDescription, StrategyInstance};
+use crate::{
+    AccountView, Boundary, FeatureDescription, FeatureInstance, Fixture, LabelDescription, LabelInstance, OutputColumn,
+    PluginFault, Reach, Step, StrategyDescription, StrategyInstance,
+};
 use ghtrader_kernels::wire::{Event, Offset, Order, Side, Tif, entries};
 
 const WAYS: [Splits; 5] = [Splits::Whole, Splits::Single, Splits::Blocks(64), Splits::Random(1), Splits::Random(2)];

@@ -1,7 +1,7 @@
 """A batch on a Ray cluster of two nodes on loopback, against two plain processes that share it as shards.
 
-`cargo xtask bench batch --ray [--rounds N] [--json]` runs it. Both ways run in turn, each into an empty folder, and
-must give the same bytes. The cluster is up before; the driver's own start counts.
+`cargo xtask bench batch --ray [--rounds N] [--variants N] [--json]` runs it. Both ways run in turn, each into an
+empty folder, and must give the same bytes. The cluster is up before; the driver's own start counts.
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ def main() -> None:
     given = desk.Given.by_arguments()
     parser = argparse.ArgumentParser(prog="cargo xtask bench batch --ray")
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 100), metavar="N")
+    parser.add_argument("--variants", type=int, default=60, choices=range(1, 501), metavar="N")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     found: dict[str, list[float]] = {"shards": [], "ray": []}
     with tempfile.TemporaryDirectory(prefix="gb") as folder, loopback.Cluster() as cluster:
-        work = desk.prepare(given, Path(folder) / "desk", days=21, variants=25, rows_per_day=12_000)
+        work = desk.prepare(given, Path(folder) / "desk", days=21, variants=asked.variants, rows_per_day=12_000)
+        tiny = desk.prepare(given, Path(folder) / "tiny", days=2, variants=1, rows_per_day=1_000)
         begun = time.monotonic()
         cluster.start(1, 2)
         up_s = time.monotonic() - begun
         idle_mib = cluster_memory_mib()
+        start_s = on_ray(tiny, Path(folder) / "tiny-out")
         for k in range(asked.rounds):
             outs = [Path(folder) / f"shards-{k}", Path(folder) / f"ray-{k}"]
             # Taking turns: what the machine does beside it falls on both.
@@ -92,6 +95,7 @@ def main() -> None:
         "goal": GOAL,
         "met": ray / plain <= GOAL,
         "all_s": {name: [round(s, 2) for s in seconds] for name, seconds in found.items()},
+        "one_small_job_s": round(start_s, 2),
         "nodes_up_s": round(up_s, 1),
         "cluster_idle_mib": idle_mib,
     }
@@ -102,6 +106,7 @@ def main() -> None:
         f"{report['jobs']} jobs, results equal to the byte in every round\n"
         f"two plain processes {plain:.2f} s, Ray with two nodes {ray:.2f} s (median of {asked.rounds} in turn)\n"
         f"ratio {ray / plain:.3f}, goal {GOAL} {'met' if report['met'] else 'missed'}\n"
+        f"a batch of one small job takes {start_s:.1f} s: Python, joining, a first worker\n"
         f"two nodes join in {up_s:.1f} s; the idle cluster takes {idle_mib} MiB"
     )
 

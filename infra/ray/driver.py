@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -218,7 +218,7 @@ def watch(
     """
     started: dict[str, float] = {}
     ended: set[str] = set()
-    said: deque[str] = deque(maxlen=4)
+    said: deque[str] = deque(maxlen=2)
     first_s = None
     rest = {"out": b"", "err": b""}
     with selectors.DefaultSelector() as waiting:
@@ -578,7 +578,11 @@ class Driver:
         seconds = now - self.begun
         rate = (done - self.reused) / seconds if seconds > 0 else 0.0
         left = f"{rate:.1f} jobs/s, about {(total - done) / rate:.0f} s left" if rate else "nothing measured yet"
-        where = f"{len(self.flying)} chunks in flight, room for {self.slots}" if self.slots else "no node has room"
+        where = (
+            f"{len(self.flying)} chunks in flight, room for {self.slots}"
+            if self.slots
+            else f"no node has {self.board.threads} CPUs"
+        )
         say(f"{seconds:7.1f} s  {done}/{total} jobs, {len(self.board.deaths)} suspected; {where}; {left}")
 
 
@@ -739,9 +743,9 @@ def hand_over(
         Driver(ray, board, doubtful, call, out).run()
     finally:
         ray.shutdown()
-    for job, outcome in list(board.stuck.items())[:10]:
-        word = outcome.tail or outcome.said or "no word"
-        say(f"no result of {job}: node {outcome.node} ended with {how(outcome.code)}: {word}")
+    causes = Counter((o.node, o.code, o.tail or o.said or "no word") for o in board.stuck.values())
+    for (node, code, word), jobs in causes.most_common(5):
+        say(f"{jobs} jobs have no result: on node {node} the process ended with {how(code)}: {word}")
     return {"shared": not any(outcome.code == ALL_THERE for outcome in board.stuck.values())}
 
 

@@ -110,7 +110,6 @@ const OWNED: &[(&str, &str)] = &[
     ("tokio", "host/control"),
     ("ed25519-dalek", "host/plugin"),
     ("rtrb", "host/trading"),
-    ("wit-bindgen", "sdk/plugin"),
 ];
 
 fn manifest(dir: &Path) -> toml::Table {

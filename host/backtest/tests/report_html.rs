@@ -131,6 +131,7 @@ fn price_day(days: &Days, index: usize, strategies: &[StrategyView]) -> PriceDay
                     order_id: i as u64,
                     contract: 0,
                     trading_day: *day,
+                    row: Some(row as u32),
                     ts_ns: view.ts_ns[row],
                     side: if buy { Side::Buy } else { Side::Sell },
                     lots: 1,
@@ -279,7 +280,8 @@ fn data_cannot_break_out() {
     data.provenance[0].1 = evil.to_owned();
     let html = render(&data).unwrap();
     assert!(!html.contains("<img") && !html.contains("<!--"));
-    assert_eq!(html.matches("</script>").count(), 2);
+    // The data, the report's own script and that of every page.
+    assert_eq!(html.matches("</script>").count(), 3);
     let (_, rest) = html.split_once("id=\"data\">").unwrap();
     let json: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
     assert_eq!(json["strategies"][0]["name"], evil, "the data themselves are whole");
@@ -326,6 +328,7 @@ fn marks_are_those_of_the_day() {
         order_id: 1,
         contract: 0,
         trading_day: day.parse().unwrap(),
+        row: None,
         ts_ns: 5_000_000,
         side: Side::Sell,
         lots: 2,

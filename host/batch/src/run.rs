@@ -200,17 +200,17 @@ impl Tasks {
         for place in places {
             let job = manifest.job(*place)?;
             let lineup = match lineups.entry(job.lineup) {
-                Entry::Occupied(there) => there.into_mut(),
+                Entry::Occupied(found) => found.into_mut(),
                 Entry::Vacant(free) => {
                     free.insert(load_lineup(project, manifest, &head.lineups[job.lineup], &mut plugins)?)
                 }
             };
             let days = match periods.entry(job.period) {
-                Entry::Occupied(there) => there.into_mut(),
+                Entry::Occupied(found) => found.into_mut(),
                 Entry::Vacant(free) => free.insert(planned(&mut identifier, &head.periods[job.period])?),
             };
             let lineup = at_point(lineup, &job.params)?;
-            let id = identifier.id(&lineup, (job.period, &*days), (job.run, &head.runs[job.run]))?;
+            let id = identifier.id(&lineup, (job.period, days), (job.run, &head.runs[job.run]))?;
             if id != job.id {
                 let what = format!(
                     "job {} is {id} here: its features' warm-up rows, the calendar or the tables of fees and margins are \

@@ -114,9 +114,13 @@ pub(crate) fn sentence(
         _ => String::new(),
     };
     let others = |only_clear: bool| -> String {
-        let text: Vec<String> = BRACKET[1..]
-            .iter()
-            .filter_map(|m| against.get(m).map(|p| (m, p)))
+        let legs: Vec<(&str, &Paired)> = BRACKET[1..].iter().filter_map(|m| against.get(m).map(|p| (*m, p))).collect();
+        // A strategy that only takes fills alike under every model.
+        if legs.len() == 2 && legs.iter().all(|(_, p)| p.daily_cny == low.daily_cny) {
+            return if only_clear { String::new() } else { "; the same under central and optimistic ones".to_owned() };
+        }
+        let text: Vec<String> = legs
+            .into_iter()
             .filter(|(_, p)| !only_clear || p.sign(level) != 0)
             .map(|(m, p)| format!("{m} {}", amount(p, level)))
             .collect();

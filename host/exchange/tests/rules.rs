@@ -142,7 +142,7 @@ fn market_data_come_before_messages_of_the_same_time() {
         }
         // A cancel at the time of the row comes after the row's fills, in every model.
         let through = [snap(0, BIDS, ASKS, &[]), snap(1, &[(98, 5)], &[(99, 7)], &[(100, 20)])];
-        let down = PreparedDay::clone(&self::day(&through));
+        let down = self::day(&through);
         for model in QUEUED {
             let mut m = matching(model);
             m.submit(order(1, Side::Buy, 2, 100), 0, 0);

@@ -88,6 +88,20 @@ impl BlockSum {
     }
 }
 
+/// Blocks whose 2ⁿ choices are summed beforehand.
+const GROUP_BLOCKS: usize = 8;
+
+/// Sums of a group's blocks by variant, for every choice of them; bit k of its number says whether block k is in it.
+fn choices(blocks: &[Vec<BlockSum>]) -> Vec<Vec<BlockSum>> {
+    let mut sums = vec![vec![BlockSum::NONE; blocks.first().map_or(0, Vec::len)]];
+    for block in blocks {
+        let with: Vec<Vec<BlockSum>> =
+            sums.iter().map(|sum| sum.iter().zip(block).map(|(s, b)| s.plus(b)).collect()).collect();
+        sums.extend(with);
+    }
+    sums
+}
+
 /// Result of [`pbo_cscv`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pbo {
@@ -128,10 +142,13 @@ pub fn pbo_cscv(returns: &[Vec<f64>], blocks: usize, measure: PboMeasure) -> Opt
             (0..variants).map(one).collect()
         })
         .collect();
+    // The sums of every choice inside a group of blocks: a choice of all blocks is then the sum of a few of them.
+    let groups: Vec<Vec<Vec<BlockSum>>> = block_sums.chunks(GROUP_BLOCKS).map(choices).collect();
     let scores = |chosen: u32| -> Vec<f64> {
         let mut total = vec![BlockSum::NONE; variants];
-        for block in (0..blocks).filter(|b| chosen >> b & 1 == 1) {
-            total.iter_mut().zip(&block_sums[block]).for_each(|(t, b)| *t = t.plus(b));
+        for (at, group) in groups.iter().enumerate() {
+            let inside = &group[(chosen >> (at * GROUP_BLOCKS)) as usize & (group.len() - 1)];
+            total.iter_mut().zip(inside).for_each(|(t, b)| *t = t.plus(b));
         }
         total.into_iter().map(|t| measure.of(t)).collect()
     };

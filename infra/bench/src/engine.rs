@@ -385,7 +385,7 @@ fn one(
         seconds.push(run.seconds);
         for record in &run.records {
             let found = (record.output_digest(), summary(record, world.spec(strategy).account.initial_cny));
-            if *outcome.get_or_insert_with(|| found.clone()) != found {
+            if *outcome.get_or_insert(found) != found {
                 findings.push(format!("{} {}: rounds or threads differ", strategy.name(), model.as_str()));
             }
         }

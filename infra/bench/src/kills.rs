@@ -94,7 +94,7 @@ struct Client<'a> {
 impl Client<'_> {
     /// A new version of a plugin.
     fn push(&mut self, version: &str) -> Result<String> {
-        let manifest = manifest("feature", "0.1.0").replace("\"0.1.0\"", &format!("\"{version}\""));
+        let manifest = manifest("feature", "0.1.0").replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
         let artefact = Guest::default().with_manifest(&manifest);
         let artefact = artefact.ok().context("the guest was not packed")?;
         let body = done(self.api.push(&artefact)?)?;

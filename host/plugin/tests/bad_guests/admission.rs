@@ -165,7 +165,7 @@ fn packing_is_deterministic_and_the_cache_is_only_a_cache() {
 fn faults_of_three_kinds_come_in_one_answer() {
     let peeking = "(call $answer (i32.add (local.get $rows) (select (i32.const 8) (i32.const 0)
         (i32.gt_u (local.get $words) (i32.const 1)))) (local.get $words))";
-    let artefact = Guest { compute: peeking, ..Guest::default() }.artefact();
+    let artefact = Guest { contract: "0.2.0-dev", compute: peeking, ..Guest::default() }.artefact();
     let small = Limits { memory_mib: 8, output_mib: 64, ..Limits::default() };
     let host = PluginHost::new(HostConfig { limits: small, dev_channel: false, ..HostConfig::default() }).unwrap();
     let admission = host.admit(&artefact, &walk());

@@ -79,11 +79,3 @@ fn the_newer_version_says_more() {
     let plugin = host.load(&guest.artefact()).unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(plugin.trace(&fixture, Splits::Single).unwrap().count(), fixture.ticks.rows());
 }
-
-#[test]
-fn keep_temp() {
-    let Ok(dir) = std::env::var("KEEP_DIR") else { return };
-    for (name, guest) in [("feature", Guest::default()), ("label", Guest::label()), ("strategy", Guest::strategy())] {
-        std::fs::write(format!("{dir}/{name}.wasm"), Guest { contract: "0.2.0-dev", ..guest }.artefact()).unwrap();
-    }
-}

@@ -1,5 +1,6 @@
 //! Files that changed on the disk.
 
+use crate::guest::Guest;
 use crate::guests::{NOW_NS, Place, artefact, check, check_usable, echo, push};
 use ghtrader_core::{Digest, ErrorClass};
 use ghtrader_plugin::{
@@ -119,13 +120,14 @@ fn a_file_that_cannot_be_read_is_told_from_a_damaged_one() {
 #[test]
 fn what_this_program_no_longer_takes_says_why() {
     let place = Place::new();
-    let digest = place.push(&echo()).digest;
+    let unreleased = Guest { contract: "0.2.0-dev", ..Guest::default() }.artefact();
+    let digest = place.push(&unreleased).digest;
     let host = PluginHost::new(HostConfig { dev_channel: false, ..HostConfig::default() }).unwrap();
     let root = place.dir.path().to_owned();
     let config = RegistryConfig { root, signature: SignaturePolicy::Off, trusted_keys: Vec::new() };
     let released_only = Registry::open(config, host).unwrap();
     check(released_only.load(&digest).unwrap_err(), "plugin_unloadable", ErrorClass::Plugin, "not released");
-    assert_eq!(released_only.artifact(&digest).unwrap(), echo(), "its bytes are as good as ever");
+    assert_eq!(released_only.artifact(&digest).unwrap(), unreleased, "its bytes are as good as ever");
 }
 
 #[test]

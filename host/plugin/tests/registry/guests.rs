@@ -77,7 +77,7 @@ pub(crate) fn push(registry: &Registry, artefact: &[u8]) -> Result<Pushed, PushE
 pub(crate) fn artefact(name: &str, version: &str, description: &str) -> Vec<u8> {
     let manifest = manifest("feature", "0.1.0")
         .replace("\"echo\"\nrole", &format!("\"{name}\"\nrole"))
-        .replace("\"0.1.0\"", &format!("\"{version}\""))
+        .replace("version = \"0.1.0\"", &format!("version = \"{version}\""))
         .replace("Written by hand.", description);
     Guest::default().with_manifest(&manifest).unwrap()
 }

@@ -41,7 +41,7 @@ struct Flags {
 
 /// `compare [--variants N] [--batches N] [--markets N] [--days N] [--signal X] [--json]`
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let mut flags = Flags { variants: 200, batches: 200, markets: 20, days: 40, signal: 0.5, json: false };
+    let mut flags = Flags { variants: 200, batches: 200, markets: 20, days: 60, signal: 1.0, json: false };
     let mut args = args.iter().skip_while(|a| *a == "compare");
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -208,11 +208,6 @@ impl Kind {
             Self::Linked => "days that follow each other",
         }
     }
-
-    /// Share of the variance that all variants have in common.
-    fn shared(self) -> f64 {
-        if self == Self::Heavy { 0.0 } else { 0.6 }
-    }
 }
 
 /// A series without a mean: Student's t of four degrees, by day scaled or linked as the kind says.
@@ -247,8 +242,9 @@ fn made_up(kind: Kind, days: usize, flags: &Flags) -> Result<Tally> {
             let outcomes = (0..=flags.variants)
                 .map(|i| {
                     let own = series(kind, &scale, &mut rng);
-                    let (a, b) = (kind.shared().sqrt(), (1.0 - kind.shared()).sqrt());
-                    outcome(i, &calendar, market.iter().zip(&own).map(|(m, o)| a * m + b * o).collect())
+                    // Each variant follows the market in its own measure, or against it.
+                    let exposure = if kind == Kind::Heavy { 0.0 } else { 4.0 * rng.uniform() - 2.0 };
+                    outcome(i, &calendar, market.iter().zip(&own).map(|(m, o)| exposure * m + o).collect())
                 })
                 .collect();
             // Fewer resamples than a user's: a batch of the study is one of thousands.

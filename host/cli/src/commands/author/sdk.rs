@@ -136,7 +136,7 @@ mod tests {
         let names: Vec<&String> = workspace["dependencies"].as_table().unwrap().keys().collect();
         assert_eq!(names, ["ghtrader-kernels", "proptest", "serde_json"]);
         let files = files().unwrap();
-        for name in ["sdk/plugin/src/native.rs", "sdk/kernels/src/wire.rs", "sdk/plugin/src/guest/feature.in"] {
+        for name in ["sdk/plugin/src/native.rs", "sdk/kernels/src/wire.rs", "sdk/plugin/src/guest/abi.rs"] {
             assert!(files.iter().any(|(n, _)| n == name), "{name}");
         }
     }

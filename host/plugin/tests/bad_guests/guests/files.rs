@@ -185,7 +185,7 @@ pub(super) fn guests() -> Vec<BadGuest> {
             "a version that the manifest does not say",
             Reading,
             &["contract_mismatch"],
-            load(claiming(&good, "0.1.0", "0.2.0-dev")),
+            load(claiming(&good, "\"contract\":\"0.1.0\"", "\"contract\":\"0.2.0-dev\"")),
         ),
         (
             "more memory than the host gives",

@@ -55,7 +55,7 @@ fn two_runs_are_paired_by_day() {
     let seeded = |name: &str, seed: u64| {
         let text = format!(
             "version = 1\nname = '{name}'\nvariety = 'cu'\nseed = {seed}\n[lineup.strategy]\nplugin = '{}'\n[latency.order]\n\
-             kind = 'lognormal'\nmedian_us = 100000\nsigma = 1.0\nmax_us = 2000000\n",
+             kind = 'lognormal'\nmedian_us = 2000000\nsigma = 1.0\nmax_us = 10000000\n",
             plugin("taker")
         );
         write(&DESK.path().join(format!("{name}.toml")), text);

@@ -105,6 +105,8 @@ struct Running {
 #[derive(Default)]
 struct State {
     queue: VecDeque<String>,
+    /// The batch whose turn it is, from the queue until its end is written down.
+    turn: Option<String>,
     running: Option<Running>,
     ended: bool,
 }
@@ -184,9 +186,15 @@ impl Batches {
     /// A batch as it is now.
     pub(crate) fn view(&self, id: &str) -> Result<BatchView, Refusal> {
         let (manifest, results) = self.opened(id)?;
+        // Looked at before its files: what has had its turn by then has written its end down.
+        let (queued, turn, rate) = {
+            let state = self.state();
+            let running = state.running.as_ref().filter(|r| r.id == id);
+            (state.queue.iter().any(|q| q == id), state.turn.as_deref() == Some(id), running.and_then(Running::rate))
+        };
         let record = self.record(id)?;
         let counts = status(&manifest, &results)?;
-        let progress = self.progress(id, &record, &counts);
+        let progress = progress(id, &record, &counts, (queued, turn, rate));
         Ok(BatchView {
             progress,
             batch: manifest.digest,
@@ -200,32 +208,6 @@ impl Batches {
             exit_code: record.exit_code,
             error: record.error,
         })
-    }
-
-    fn progress(&self, id: &str, record: &Record, counts: &Status) -> BatchProgress {
-        let settled = counts.jobs - counts.missing;
-        let state = self.state();
-        let running = state.running.as_ref().filter(|r| r.id == id);
-        let name = match running {
-            Some(_) => "running",
-            None if state.queue.iter().any(|q| q == id) => "queued",
-            None if counts.is_complete() => "succeeded",
-            None if record.wanted == Wanted::Pause => "paused",
-            None if record.wanted == Wanted::Cancel => "cancelled",
-            None if matches!(record.exit_code, Some(2 | 4)) => "refused",
-            None if counts.missing == 0 => "failed",
-            None => "stopped",
-        };
-        let rate = running.and_then(Running::rate);
-        BatchProgress {
-            id: id.to_owned(),
-            name: record.name.clone(),
-            state: name.to_owned(),
-            jobs: counts.jobs,
-            settled,
-            jobs_per_s: rate,
-            left_s: rate.filter(|r| *r > 0.0).map(|r| counts.missing as f64 / r),
-        }
     }
 
     /// Plans a specification and queues its batch. An equal one is the same batch; `true` says that it is new.
@@ -380,7 +362,10 @@ impl Batches {
                 return None;
             }
             match state.queue.pop_front() {
-                Some(id) => return Some(id),
+                Some(id) => {
+                    state.turn = Some(id.clone());
+                    return Some(id);
+                }
                 None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
@@ -391,6 +376,34 @@ impl Running {
     fn rate(&self) -> Option<f64> {
         let seconds = self.began.elapsed().as_secs_f64();
         (seconds > 0.0).then(|| (self.settled - self.settled_before) as f64 / seconds)
+    }
+}
+
+/// How far a batch is: in the queue, or at its turn with a rate in jobs a second, or neither.
+fn progress(
+    id: &str,
+    record: &Record,
+    counts: &Status,
+    (queued, turn, rate): (bool, bool, Option<f64>),
+) -> BatchProgress {
+    let name = match () {
+        () if turn => "running",
+        () if queued => "queued",
+        () if counts.is_complete() => "succeeded",
+        () if record.wanted == Wanted::Pause => "paused",
+        () if record.wanted == Wanted::Cancel => "cancelled",
+        () if matches!(record.exit_code, Some(2 | 4)) => "refused",
+        () if counts.missing == 0 => "failed",
+        () => "stopped",
+    };
+    BatchProgress {
+        id: id.to_owned(),
+        name: record.name.clone(),
+        state: name.to_owned(),
+        jobs: counts.jobs,
+        settled: counts.jobs - counts.missing,
+        jobs_per_s: rate,
+        left_s: rate.filter(|r| *r > 0.0).map(|r| counts.missing as f64 / r),
     }
 }
 
@@ -434,7 +447,10 @@ pub(crate) fn run(app: &App) {
                 let _ = batches.keep(&id, &record);
             }
         }
-        batches.state().running = None;
+        {
+            let mut state = batches.state();
+            (state.running, state.turn) = (None, None);
+        }
         batches.changed.notify_all();
         batches.tell(app, &id);
     }

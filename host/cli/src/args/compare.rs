@@ -11,6 +11,9 @@ pub(crate) struct Compare {
     /// All results of a batch's folder
     #[arg(long, value_name = "DIR")]
     pub(crate) batch: Option<PathBuf>,
+    /// The batch's manifest, where it is not in its folder: a folder may hold results of several batches
+    #[arg(long, requires = "batch", value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
     /// What every variant is held against: a name, an id's beginning, key=value,…, a result folder, or `flat`, an account that does nothing. Without it the first result; of a batch, `flat`
     #[arg(long)]
     pub(crate) champion: Option<String>,

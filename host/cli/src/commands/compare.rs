@@ -5,12 +5,13 @@ use crate::commands::backtest::{read_document, read_report, repeat};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use ghtrader_backtest::{Divergence, first_difference};
-use ghtrader_batch::{Kind, Results};
+use ghtrader_batch::{Kind, Manifest, Results};
 use ghtrader_compare::{
     BRACKET, Champion, Comparison, Options, Outcome, PageContext, Resampling, Variant, batch_page, compare, join_parts,
 };
 use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ pub(crate) fn run(context: &Context, command: &Compare) -> Result<ExitCode, Prob
         return part(context, &command.results);
     }
     let (outcomes, untested) = match &command.batch {
-        Some(dir) => of_batch(dir)?,
+        Some(dir) => of_batch(dir, command.manifest.as_deref())?,
         None => (command.results.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?, Vec::new()),
     };
     let options = Options {
@@ -91,9 +92,24 @@ fn sealed(path: &Path) -> Option<(Result<Results, Problem>, Digest)> {
     Some((Results::open(folder.parent()?), id))
 }
 
-/// Every result of a batch's folder by the order of their ids, and what of the batch has none.
-pub(crate) fn of_batch(dir: &Path) -> Result<(Vec<Outcome>, Vec<String>), Problem> {
-    let results = documents(&dir.join("results"))?;
+/// The results of a batch by the order of their ids, and what of it has none.
+///
+/// Which jobs are its own says its manifest, the one given or the one in its folder; without either all results count.
+pub(crate) fn of_batch(dir: &Path, manifest: Option<&Path>) -> Result<(Vec<Outcome>, Vec<String>), Problem> {
+    let own = dir.join("manifest");
+    let manifest = manifest.or_else(|| own.is_file().then_some(own.as_path()));
+    let ids: Option<BTreeSet<String>> = match manifest {
+        Some(file) => Some(Manifest::open(file)?.ids().iter().map(ToString::to_string).collect()),
+        None => None,
+    };
+    let of_this = |path: &PathBuf| {
+        let id = path.file_stem().and_then(|stem| stem.to_str());
+        ids.as_ref().is_none_or(|ids| id.is_some_and(|id| ids.contains(id)))
+    };
+    let documents = |folder: &str| -> Result<Vec<PathBuf>, Problem> {
+        Ok(documents(&dir.join(folder))?.into_iter().filter(of_this).collect())
+    };
+    let results = documents("results")?;
     if results.is_empty() {
         return Err(Problem::new(
             "no_results",
@@ -107,7 +123,7 @@ pub(crate) fn of_batch(dir: &Path) -> Result<(Vec<Outcome>, Vec<String>), Proble
     for (folder, what) in
         [("failed", "jobs failed and have no result"), ("poison", "jobs ended their process and were set aside")]
     {
-        let count = documents(&dir.join(folder))?.len();
+        let count = documents(folder)?.len();
         if count > 0 {
             untested.push(format!("{count} {what}: see {folder}/"));
         }

@@ -98,7 +98,7 @@ pub(super) fn run(
         run_jobs(project, &manifest, &places, &results, options, &|_: JobEvent<'_>| {})?;
         let summary = summarise(&manifest, &results)?;
         summary.write(&folder)?;
-        let (outcomes, untested) = of_batch(&folder)?;
+        let (outcomes, untested) = of_batch(&folder, None)?;
         let options = Options { champion: Champion::Named(CHAMPION.to_owned()), ..Options::default() };
         let comparison = compare(outcomes, &options)?;
         let page = PageContext {

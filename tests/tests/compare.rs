@@ -107,7 +107,10 @@ fn a_batch_is_compared_as_a_family() {
     );
     write(&DESK.path().join("sweep.toml"), spec);
     ok("batch plan sweep.toml --out sweep.manifest");
-    ok("batch run --manifest sweep.manifest --out sweep");
+    // It tells of each job on its standard output, which is no document.
+    let ran = Program::new(DESK.path())
+        .run(&"batch run --manifest sweep.manifest --out sweep".split(' ').collect::<Vec<_>>());
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let c = ok("compare --batch sweep --champion threshold=0.8 --html sweep.html --trials 50");
     assert_eq!((c["variants"].as_array().unwrap().len(), &c["family"]["trials"]), (5, &json!(50)));
     assert!(

@@ -416,8 +416,8 @@ fn overall(variants: &[Variant], champion: &str) -> (Verdict, String) {
     let better = count(Verdict::Better);
     if better > 0 {
         let best = best(Some(Verdict::Better)).map_or("", |v| v.sentence.as_str());
-        let (are, variants) = if better == 1 { ("is", "variant") } else { ("are", "variants") };
-        return (Verdict::Better, format!("{better} of {all} {variants} {are} better than {champion}. {best}"));
+        let are = if better == 1 { "is" } else { "are" };
+        return (Verdict::Better, format!("{better} of {all} variants {are} better than {champion}. {best}"));
     }
     let (verdict, why) = match () {
         () if count(Verdict::TooFewDays) == all => (Verdict::TooFewDays, "there are too few days to tell"),

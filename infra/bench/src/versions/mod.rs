@@ -1,7 +1,7 @@
 //! Is the comparison honest? Where nothing is better, 200 variants must not give a better one in more than 5 % of the batches;
 //! where one is, it has to be found.
 //!
-//! Two ways to nothing: made-up daily results, in thousands of batches, with what real ones have (heavy tails, a market that all share,
+//! Two ways to nothing: made-up daily results, in hundreds of batches, with what real ones have (heavy tails, a market that all share,
 //! calm and wild weeks, days that depend on each other); and synthetic markets, traded tick by tick through the engine by strategies
 //! that differ in nothing but luck.
 
@@ -41,7 +41,7 @@ struct Flags {
 
 /// `compare [--variants N] [--batches N] [--markets N] [--days N] [--signal X] [--json]`
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let mut flags = Flags { variants: 200, batches: 200, markets: 20, days: 60, signal: 1.0, json: false };
+    let mut flags = Flags { variants: 200, batches: 100, markets: 20, days: 60, signal: 1.0, json: false };
     let mut args = args.iter().skip_while(|a| *a == "compare");
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -247,7 +247,7 @@ fn made_up(kind: Kind, days: usize, flags: &Flags) -> Result<Tally> {
                     outcome(i, &calendar, market.iter().zip(&own).map(|(m, o)| exposure * m + o).collect())
                 })
                 .collect();
-            // Fewer resamples than a user's: a batch of the study is one of thousands.
+            // Fewer resamples than a user's: a batch of the study is one of hundreds.
             let resampling = Resampling { draws: 1_000, seed: batch, ..Resampling::default() };
             compare(outcomes, &Options { resampling, ..Options::default() })
         })

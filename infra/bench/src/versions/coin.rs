@@ -5,9 +5,9 @@ use ghtrader_sdk::{Ctx, Instrument, Params, PluginError, Row, Strategy, Strategy
 
 /// Holds one lot, long or short, and may change its mind every `hold_rows` rows.
 ///
-/// Coins of different seeds trade equally often on the same rows, so that nothing but luck lies between them. An informed one decides
-/// at the same times by the mean imbalance of the best level since the last decision, which in a synthetic market is worth something
-/// exactly where a signal was planted.
+/// Coins of different seeds trade equally often on the same rows, so that nothing but luck lies between them. An informed one
+/// decides at the same times by the mean imbalance of the best level since the last decision, which foretells the price where a
+/// signal was planted. It also changes its mind less often and pays less, so it is no coin where none was: there it stays out.
 #[derive(Debug)]
 pub(super) struct Coin {
     seed: u64,

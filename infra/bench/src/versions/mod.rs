@@ -284,7 +284,7 @@ fn outcome(i: usize, days: &[TradingDay], pnl: Vec<f64>) -> Outcome {
     }
 }
 
-/// Synthetic markets of one signal: coins against a coin, one of them informed.
+/// Synthetic markets of one signal: coins against a coin, one of them informed where there is a signal.
 fn markets(signal: f64, count: u64, flags: &Flags) -> Result<Tally> {
     let name = if signal == 0.0 { "engine, no signal".to_owned() } else { format!("engine, signal {signal}") };
     let mut tally = Tally { name, days: flags.days as usize, promised: true, ..Tally::default() };
@@ -292,7 +292,6 @@ fn markets(signal: f64, count: u64, flags: &Flags) -> Result<Tally> {
         let outcomes = market(seed, signal, flags).map_err(|e| anyhow!("market {seed}: {e:#}"))?;
         let options = Options { champion: Champion::First, ..Options::default() };
         let comparison = compare(outcomes, &options)?;
-        // Without a signal the book tells nothing: the informed variant is a coin like the others.
         tally.add(&comparison, (signal > 0.0).then_some(INFORMED));
         if !flags.json {
             println!("market {seed}, signal {signal}: {}", comparison.sentence);
@@ -325,8 +324,8 @@ fn market(seed: u64, signal: f64, flags: &Flags) -> Result<Vec<Outcome>> {
     (0..=flags.variants)
         .into_par_iter()
         .map(|i| {
-            // The champion is a coin like the others; the last one looks at the book.
-            let informed = i == flags.variants;
+            // The champion is a coin like the others; where a signal is planted, the last one looks at the book.
+            let informed = signal > 0.0 && i == flags.variants;
             let params = Params::from([
                 ("seed".to_owned(), ParamValue::Integer(i as i64)),
                 ("hold_rows".to_owned(), ParamValue::Integer(HOLD_ROWS)),

@@ -107,6 +107,8 @@ struct State {
     queue: VecDeque<String>,
     /// The batch whose turn it is, from the queue until its end is written down.
     turn: Option<String>,
+    /// That batch was called off, it may be before its process was there.
+    off: bool,
     running: Option<Running>,
     ended: bool,
 }
@@ -283,11 +285,14 @@ impl Batches {
         } else {
             let mut state = self.state();
             state.queue.retain(|q| q != id);
-            if let Some(running) = state.running.as_mut().filter(|r| r.id == id) {
-                // Its input ends, and it with it; what is done is done.
-                running.leash = None;
+            if state.turn.as_deref() == Some(id) {
+                state.off = true;
+                if let Some(running) = &mut state.running {
+                    // Its input ends, and it with it; what is done is done.
+                    running.leash = None;
+                }
             }
-            while state.running.as_ref().is_some_and(|r| r.id == id) {
+            while state.turn.as_deref() == Some(id) {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
@@ -363,7 +368,7 @@ impl Batches {
             }
             match state.queue.pop_front() {
                 Some(id) => {
-                    state.turn = Some(id.clone());
+                    (state.turn, state.off) = (Some(id.clone()), false);
                     return Some(id);
                 }
                 None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -480,8 +485,8 @@ fn run_one(app: &App, id: &str) -> Result<(), Refusal> {
     };
     {
         let mut state = batches.state();
-        // The server may have been told to end in between.
-        let running = if state.ended { Running { leash: None, ..running } } else { running };
+        // The server may have been told to end in between, or the batch been called off.
+        let running = if state.ended || state.off { Running { leash: None, ..running } } else { running };
         state.running = Some(running);
     }
     batches.tell(app, id);

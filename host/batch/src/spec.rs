@@ -1,7 +1,7 @@
 //! The specification of a batch: what a person writes in TOML, checked as a whole.
 
 use crate::axes::{Axis, Sample, axes_of};
-use ghtrader_backtest::{FillSpec, RunSpec};
+use ghtrader_backtest::{Delay, FillSpec, RunSpec};
 use ghtrader_core::{ErrorClass, Problem, TradingDay};
 use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
 use serde::{Deserialize, Serialize};
@@ -165,15 +165,14 @@ impl BatchSpec {
 }
 
 impl BatchSpec {
-    /// Every plugin and model that it names, by path or reference.
+    /// Every plugin, model and trace of delays that it names, by path or reference.
     pub fn files(&self) -> Vec<&str> {
-        self.lineups
-            .iter()
-            .flat_map(|l| {
-                let plugins = l.features.iter().chain([&l.strategy]).map(|p| p.plugin.as_str());
-                plugins.chain(l.model.as_deref())
-            })
-            .collect()
+        let decide = self.lineups.iter().flat_map(|l| {
+            let plugins = l.features.iter().chain([&l.strategy]).map(|p| p.plugin.as_str());
+            plugins.chain(l.model.as_deref())
+        });
+        let delays = self.runs.iter().flat_map(|r| [&r.latency.order, &r.latency.cancel]);
+        decide.chain(delays.filter_map(Delay::unread)).collect()
     }
 }
 

@@ -475,7 +475,7 @@ fn run_one(app: &App, id: &str) -> Result<(), Refusal> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().map_err(|e| unstarted(&e))?;
     let settled = counts.jobs - counts.missing;
-    let running = Running {
+    let mut running = Running {
         id: id.to_owned(),
         leash: child.stdin.take(),
         began: Instant::now(),
@@ -485,8 +485,11 @@ fn run_one(app: &App, id: &str) -> Result<(), Refusal> {
     };
     {
         let mut state = batches.state();
-        // The server may have been told to end in between, or the batch been called off.
-        let running = if state.ended || state.off { Running { leash: None, ..running } } else { running };
+        // The server may have been told to end in between, or the batch been called off: the pipe is closed here and now,
+        // or nothing would end the child.
+        if state.ended || state.off {
+            running.leash = None;
+        }
         state.running = Some(running);
     }
     batches.tell(app, id);

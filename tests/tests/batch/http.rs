@@ -57,6 +57,8 @@ fn a_batch_runs_over_http() {
     assert_eq!(refused(&json!({ "argv": ["rm"] })).refusal(), (422, "bad_body"));
     let outside = spec("x", "").to_string().replace("unruly.wasm", "../unruly.wasm");
     assert_eq!(refused(&serde_json::from_str(&outside).unwrap()).refusal(), (400, "outside_root"));
+    let trace = spec("x", "[run.latency.order]\nkind = 'trace'\nfile = '/etc/hosts'\n");
+    assert_eq!(refused(&trace).refusal(), (400, "outside_root"));
     for line in ["GET /batches/0123456789abcdef", "GET /batches/..", "POST /batches/0123456789abcdef/pause"] {
         let answer = api.ask(line, &[], &[]).unwrap();
         assert_eq!(answer.status, 404, "{line}: {}", answer.body);

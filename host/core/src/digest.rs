@@ -21,6 +21,16 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// Of the first part, of the first two together, and so on.
+    pub fn of_prefixes<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Self> {
+        let mut hasher = sha2::Sha256::new();
+        let of_prefix = |part| {
+            hasher.update(part);
+            Self(hasher.clone().finalize().into())
+        };
+        parts.into_iter().map(of_prefix).collect()
+    }
+
     /// The first 16 hex digits, as schema and schedule hashes are written.
     pub fn short16(&self) -> String {
         self.to_string()[..16].to_owned()

@@ -300,10 +300,11 @@ pub fn columns_keys(
 /// The manifests of the days that were built by this schedule.
 fn scheduled(store: &dyn Store, schedule: &Schedule) -> Result<Vec<Manifest>, PipelineError> {
     let symbol = schedule.variety().main_symbol();
+    let hashes = schedule.hashes();
     let mut manifests = Vec::new();
     for row in schedule.rows() {
         if let Some(manifest) = store.manifest(Dataset::MainL5, &symbol, row.date)?
-            && manifest.underlying.as_ref().is_some_and(|u| u.schedule_hash == schedule.hash())
+            && manifest.underlying.as_ref().is_some_and(|u| u.schedule_hash == hashes[&row.date])
         {
             manifests.push(manifest);
         }

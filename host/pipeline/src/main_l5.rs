@@ -167,8 +167,8 @@ impl BuiltDay {
 
 /// Brings `main_l5` of a schedule's variety up to date.
 ///
-/// A day is built again only if its contract, segment or source changed, or the schedule's hash, which every row carries;
-/// else it is left alone. A day is replaced in one step, so readers see its old rows or its new ones. Run again after a
+/// A day is built again only if its contract, segment or source changed, or the schedule up to it, whose hash every row
+/// carries; else it is left alone: a day added at the end costs that day. A day is replaced in one step, so readers see its old rows or its new ones. Run again after a
 /// kill, it does what is left. The bytes do not depend on the number of workers. `done` is called after each day, from any
 /// thread.
 ///
@@ -185,9 +185,10 @@ pub fn build_main_l5(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build();
     let pool = pool.map_err(|e| PipelineError::Workers { workers, why: e.to_string() })?;
     let symbol = schedule.variety().main_symbol();
+    let hashes = schedule.hashes();
     let days: Vec<Result<BuiltDay, PipelineError>> = pool.install(|| {
         let build = |row: &ScheduleRow| {
-            let day = build_day(store, &symbol, row, schedule.hash(), options.full);
+            let day = build_day(store, &symbol, row, &hashes[&row.date], options.full);
             done();
             day
         };
@@ -246,8 +247,8 @@ fn build_day(
     })
 }
 
-/// Digest of everything that decides a day's rows and their segment. The schedule's hash is not part of it: a day added at
-/// the end changes the hash, but not the rows of the days before.
+/// Digest of everything that decides a day's rows and their segment. The schedule's hash is no part of it: what it says of
+/// other days changes no row of this one.
 fn build_digest(row: &ScheduleRow, source: &Manifest) -> Digest {
     DigestBuilder::new("main_l5")
         .int(RULE_VERSION)

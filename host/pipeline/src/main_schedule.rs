@@ -1,13 +1,14 @@
 //! From stored ticks to the stored main schedule.
 
+use crate::validate::{json, kept};
 use crate::{
     Close, DayCloses, Listed, MainSchedule, PipelineError, Roll, ScheduleRule, ScheduleWarning, schedule_from_events,
     schedule_from_open_interest,
 };
-use ghtrader_core::{Calendar, Column, ContractId, ContractTable, Phase, TickView, TradingDay, Variety};
+use ghtrader_core::{Calendar, Column, ContractId, ContractTable, Digest, Phase, TickView, TradingDay, Variety};
 use ghtrader_store::{Dataset, Schedule, ScheduleOutcome, Store};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Where the switches of the main contract come from.
@@ -125,20 +126,72 @@ fn stored_days(store: &dyn Store, v: &Variety) -> Result<BTreeMap<ContractId, Ve
     Ok(stored)
 }
 
+/// Collection of what the schedule needs of each contract's days.
+const CLOSES: &str = "closes";
+/// Raised whenever the same rows would close otherwise.
+const CLOSE_RULE: u32 = 1;
+
+/// The closes of a contract, as they are kept: rows are read once, of days that are new or different.
+#[derive(Default, Serialize, Deserialize)]
+struct KeptCloses {
+    rule: u32,
+    days: BTreeMap<TradingDay, KeptClose>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptClose {
+    sha256: Digest,
+    /// Open interest and volume in lots, last price in CNY; none of a day that never opened.
+    close: Option<(f64, f64, Option<f64>)>,
+}
+
 fn load_closes(
     store: &dyn Store,
     stored: &BTreeMap<ContractId, Vec<TradingDay>>,
     days: &[TradingDay],
 ) -> Result<Vec<DayCloses>, PipelineError> {
-    let of_day = |&trading_day: &TradingDay| {
-        let mut closes = BTreeMap::new();
-        for (contract, _) in stored.iter().filter(|(_, days)| days.binary_search(&trading_day).is_ok()) {
-            let rows = store.read_day(Dataset::Ticks, &contract.to_string(), trading_day)?;
-            closes.extend(close_of(&rows.view()).map(|close| (contract.clone(), close)));
+    let of_contract = |(contract, stored): (&ContractId, &Vec<TradingDay>)| -> Result<_, PipelineError> {
+        let symbol = contract.to_string();
+        let before: KeptCloses = kept(store.load_record(CLOSES, &symbol)?).unwrap_or_default();
+        let mut old = if before.rule == CLOSE_RULE { before.days } else { BTreeMap::new() };
+        let known = old.len();
+        let mut found = BTreeMap::new();
+        let mut read = 0;
+        for &day in stored {
+            let Some(manifest) = store.manifest(Dataset::Ticks, &symbol, day)? else { continue };
+            let same = old.remove(&day).filter(|kept| kept.sha256 == manifest.sha256);
+            let one = match same {
+                Some(kept) => kept,
+                None => {
+                    read += 1;
+                    let rows = store.read_day(Dataset::Ticks, &symbol, day)?;
+                    let close = close_of(&rows.view())
+                        .map(|c| (c.open_interest_lots, c.volume_lots, (!c.close_cny.is_nan()).then_some(c.close_cny)));
+                    KeptClose { sha256: manifest.sha256, close }
+                }
+            };
+            found.insert(day, one);
         }
-        Ok(DayCloses { trading_day, closes })
+        let kept = KeptCloses { rule: CLOSE_RULE, days: found };
+        if read > 0 || kept.days.len() != known {
+            store.put_record(CLOSES, &symbol, &json(&kept))?;
+        }
+        Ok((contract.clone(), kept.days))
     };
-    days.par_iter().map(of_day).collect()
+    let contracts: Vec<_> = stored.par_iter().map(of_contract).collect::<Result<_, _>>()?;
+    let close = |&(open_interest_lots, volume_lots, close_cny): &(f64, f64, Option<f64>)| Close {
+        open_interest_lots,
+        volume_lots,
+        close_cny: close_cny.unwrap_or(f64::NAN),
+    };
+    let of_day = |&trading_day: &TradingDay| DayCloses {
+        trading_day,
+        closes: contracts
+            .iter()
+            .filter_map(|(contract, days)| Some((contract.clone(), close(days.get(&trading_day)?.close.as_ref()?))))
+            .collect(),
+    };
+    Ok(days.iter().map(of_day).collect())
 }
 
 /// The state after a day's last row; `None` if it has but rows from before the opening, which still show the day before.

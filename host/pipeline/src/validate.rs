@@ -7,7 +7,7 @@ use crate::{
     compute_validation_state, validate_day,
 };
 use ghtrader_core::{Calendar, ContractTable, Digest, DigestBuilder, SessionWindow, TickTable, TradingDay, Variety};
-use ghtrader_store::{Dataset, Store, StoreError};
+use ghtrader_store::{Dataset, Schedule, Store, StoreError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub struct ValidationScope<'a> {
     pub from: Option<TradingDay>,
     /// Last day; all if absent.
     pub to: Option<TradingDay>,
-    /// Only days after the last one validated under the present main schedule.
+    /// Only days after the last one validated, if the main schedule up to that day is still the same.
     pub incremental: bool,
     /// Gaps of a day that are kept one by one.
     pub max_segments: usize,
@@ -121,8 +121,11 @@ pub fn validate(
     table: &ContractTable,
 ) -> Result<ValidationReport, PipelineError> {
     let (dataset, symbol, variety) = resolve(scope.symbol)?;
-    let (expected, schedule_hash) = expected_days(store, dataset, &symbol, &variety, calendar)?;
-    let last = kept::<Last>(store.load_record(LAST, &symbol)?).filter(|last| last.schedule_hash == schedule_hash);
+    let (expected, schedule) = expected_days(store, dataset, &symbol, &variety, calendar)?;
+    let hashes = schedule.as_ref().map(Schedule::hashes);
+    let hash_on = |day: &TradingDay| hashes.as_ref().and_then(|hashes| hashes.get(day)).cloned();
+    // What was added to the schedule since leaves the days before as they were judged.
+    let last = kept::<Last>(store.load_record(LAST, &symbol)?).filter(|last| last.schedule_hash == hash_on(&last.day));
     let after = last.as_ref().filter(|_| scope.incremental).map(|last| last.day);
     let wanted = |day: &TradingDay| {
         scope.from.is_none_or(|from| *day >= from)
@@ -133,7 +136,7 @@ pub fn validate(
     let run = DayRun { store, dataset, symbol: &symbol, variety: &variety, scope, policy, calendar, table };
     let days: Vec<ValidatedDay> = days.par_iter().map(|day| run.day(*day)).collect::<Result<_, _>>()?;
     if let Some(day) = days.last().map(|d| d.trading_day).filter(|day| last.is_none_or(|last| *day > last.day)) {
-        store.put_record(LAST, &symbol, &json(&Last { schedule_hash: schedule_hash.clone(), day }))?;
+        store.put_record(LAST, &symbol, &json(&Last { schedule_hash: hash_on(&day), day }))?;
     }
     store.flush()?;
     let counts = counts_of(days.iter().map(|d| &d.validation));
@@ -143,7 +146,7 @@ pub fn validate(
     }
     Ok(ValidationReport {
         symbol,
-        schedule_hash,
+        schedule_hash: schedule.map(|s| s.hash().to_owned()),
         from: days.first().map(|d| d.trading_day),
         to: days.last().map(|d| d.trading_day),
         days_expected: days.len(),
@@ -157,17 +160,17 @@ pub fn validate(
     })
 }
 
-/// Days that a symbol should have, ascending, and the hash of the schedule that says so.
+/// Days that a symbol should have, ascending, and the schedule that says so.
 pub(crate) fn expected_days(
     store: &dyn Store,
     dataset: Dataset,
     symbol: &str,
     variety: &Variety,
     calendar: &Calendar,
-) -> Result<(Vec<TradingDay>, Option<String>), PipelineError> {
+) -> Result<(Vec<TradingDay>, Option<Schedule>), PipelineError> {
     let schedule = if dataset == Dataset::MainL5 { store.load_schedule(variety)? } else { None };
     if let Some(schedule) = schedule {
-        return Ok((schedule.rows().iter().map(|row| row.date).collect(), Some(schedule.hash().to_owned())));
+        return Ok((schedule.rows().iter().map(|row| row.date).collect(), Some(schedule)));
     }
     let stored = store.days(dataset, symbol)?;
     let mut days = match (stored.first(), stored.last()) {

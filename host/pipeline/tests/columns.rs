@@ -192,7 +192,7 @@ impl Place {
         let underlying = UnderlyingMeta {
             contract: contract.parse().expect("contract"),
             segment_id,
-            schedule_hash: self.schedule.hash().to_owned(),
+            schedule_hash: self.schedule.hashes()[&day(date)].clone(),
         };
         let meta = DayMeta {
             source: "test".to_owned(),

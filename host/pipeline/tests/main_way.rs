@@ -98,12 +98,18 @@ fn segments_never_mix_contracts_and_nothing_is_done_twice() {
     assert_eq!((report.built_days, report.covered_days, report.segments.len()), (9, 9, 2));
     // Every fiftieth row has no depth; at least 1 % of each day, so each day is named.
     assert!(report.rows_without_depth > 0 && report.shallow_days.len() == 9);
+    let hashes = store.load_schedule(&cu()).unwrap().unwrap().hashes();
+    assert_eq!(
+        hashes.last_key_value().map(|(day, hash)| (*day, hash.as_str())),
+        Some((days[9], made.schedule_hash.as_str()))
+    );
     for (i, &on) in days[1..].iter().enumerate() {
         let loaded = store.load_day(Dataset::MainL5, "KQ.m@SHFE.cu", on).unwrap();
         let underlying = loaded.manifest().underlying.clone().unwrap();
         let want = if i < 3 { ("SHFE.cu2509", 0) } else { ("SHFE.cu2510", 1) };
         assert_eq!((underlying.contract.to_string().as_str(), underlying.segment_id), want);
-        assert_eq!(underlying.schedule_hash, made.schedule_hash);
+        // The schedule as it was on that day; on the last one that is all of it.
+        assert_eq!(underlying.schedule_hash, hashes[&on]);
         // Each row is the source's row of that sequence number, bit for bit.
         let source = store.load_day(Dataset::Ticks, want.0, on).unwrap();
         let (main, source) = (loaded.view(), source.view());
@@ -124,12 +130,12 @@ fn only_what_changed_is_built_again() {
     let (store, days) = market(dir.path());
     schedule(&store);
     build(&store, MainL5Options::default());
-    // A day is added: the schedule's hash changes, the rows of the days before do not.
+    // A day is added: the schedule's hash changes, the days before do not.
     let next = Calendar::builtin().next_trading_day(days[9]).unwrap();
     put(&store, "SHFE.cu2510", next, &ticks(next, 78_700.0, 900.0, true));
     assert_eq!(schedule(&store).outcome, "replaced");
     let added = build(&store, MainL5Options::default());
-    assert_eq!((added.built_days, added.restamped_days, added.covered_days), (1, 9, 10));
+    assert_eq!((added.built_days, added.unchanged_days, added.covered_days), (1, 9, 10));
     // A corrected source day.
     put(&store, "SHFE.cu2510", days[6], &ticks(days[6], 78_900.0, 800.0, true));
     let corrected = build(&store, MainL5Options::default());
@@ -320,6 +326,49 @@ fn a_missing_day_is_no_gap() {
     let built = run(&policy);
     assert_eq!((built.days_missing.len(), built.days_reused), (0, 0));
     assert_eq!(built.days.iter().map(|d| d.trading_day).collect::<Vec<_>>(), days[1..].to_vec());
+}
+
+/// D-24, D-36: what a day adds is all that is read; the rows of the days before may be gone.
+#[test]
+fn a_days_update_reads_no_old_ticks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, days) = market(dir.path());
+    let update = || {
+        let schedule = schedule(&store);
+        let built = build(&store, MainL5Options::default());
+        let table = ContractTable::builtin();
+        let policy = ValidationPolicy::default();
+        let validated = validate(&store, scope("KQ.m@SHFE.cu"), &policy, Calendar::builtin(), table).unwrap();
+        let covered = coverage(&store, &cu(), Calendar::builtin(), table).unwrap();
+        (
+            schedule.rows,
+            built.built_days,
+            built.restamped_days,
+            validated.days_expected - validated.days_reused,
+            covered,
+        )
+    };
+    update();
+    let mut taken = 0;
+    for folder in ["lake", "cache"] {
+        for file in walk(&dir.path().join(folder)) {
+            std::fs::remove_file(file).unwrap();
+            taken += 1;
+        }
+    }
+    assert!(taken > days.len(), "{taken} files");
+    let next = Calendar::builtin().next_trading_day(*days.last().unwrap()).unwrap();
+    put(&store, "SHFE.cu2510", next, &ticks(next, 78_600.0, 800.0, true));
+    let (rows, built, restamped, validated, covered) = update();
+    assert_eq!((rows, built, validated), (10, 1, 1));
+    // What they are stamped with is the schedule up to them.
+    assert_eq!(restamped, 0);
+    assert_eq!(covered.last().map(|c| c.days_present), Some(10));
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 /// D-33, D-35: facts of a day are kept with the digest of its rows, and a variety's symbols add up.

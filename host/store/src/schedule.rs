@@ -3,6 +3,7 @@
 use crate::StoreError;
 use ghtrader_core::{ContractId, Digest, TradingDay, Variety};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One day of a main schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,11 +58,25 @@ impl Schedule {
 
     /// First 16 hex digits of the digest of the CSV `date,main_contract,segment_id` (D-20).
     pub fn hash_of(rows: &[ScheduleRow]) -> String {
-        let mut csv = String::from("date,main_contract,segment_id\n");
-        for row in rows {
-            csv.push_str(&format!("{},{},{}\n", row.date, row.main_contract, row.segment_id));
+        Self::prefix_hashes(rows).pop().unwrap_or_default()
+    }
+
+    /// The hash of the schedule as it was on each of its days: [`Self::hash_of`] of the rows up to it.
+    ///
+    /// This is what a day of `main_l5` is stamped with: a day that is added later changes no stamp before it.
+    pub fn hashes(&self) -> BTreeMap<TradingDay, String> {
+        self.rows.iter().map(|row| row.date).zip(Self::prefix_hashes(&self.rows)).collect()
+    }
+
+    fn prefix_hashes(rows: &[ScheduleRow]) -> Vec<String> {
+        let line = |row: &ScheduleRow| format!("{},{},{}\n", row.date, row.main_contract, row.segment_id);
+        let mut lines: Vec<String> = rows.iter().map(line).collect();
+        let head = "date,main_contract,segment_id\n";
+        match lines.first_mut() {
+            Some(first) => first.insert_str(0, head),
+            None => lines.push(head.to_owned()),
         }
-        Digest::of(csv.as_bytes()).short16()
+        Digest::of_prefixes(lines.iter().map(String::as_bytes)).iter().map(Digest::short16).collect()
     }
 
     /// The variety.

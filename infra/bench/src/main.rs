@@ -12,6 +12,7 @@ mod features;
 mod host;
 mod import;
 mod kills;
+mod main_l5;
 mod replay;
 mod sandbox;
 mod stream;
@@ -35,6 +36,7 @@ fn main() -> Result<()> {
         "decide" => decide::run(rest),
         "features" => features::run(rest),
         "import" => import::run(rest),
+        "main" => main_l5::run(rest),
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
         "stream" => stream::run(rest),
@@ -43,7 +45,7 @@ fn main() -> Result<()> {
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, replay, sandbox, stream, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, main, replay, sandbox, stream, study and swap"
         ),
     }
 }

@@ -25,6 +25,7 @@ cargo xtask COMMAND
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
+  bench main [--json]                main_l5 rows a second, and a day's update over 1, 10 and 100 days of history
   bench decide                       tick → decision of a lineup in wasm, against the same code native
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks

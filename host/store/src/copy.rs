@@ -154,9 +154,8 @@ pub fn copy_store(
         let missing = to.columns_manifest(&key)? != from.columns_manifest(&key)?;
         if let Some(columns) = if missing { from.load_columns(&key)? } else { None } {
             let named = columns.names().iter().enumerate();
-            let values: Vec<NamedColumn<'_>> = named
-                .filter_map(|(i, name)| Some(NamedColumn { name, values: columns.column(i)? }))
-                .collect();
+            let values: Vec<NamedColumn<'_>> =
+                named.filter_map(|(i, name)| Some(NamedColumn { name, values: columns.column(i)? })).collect();
             to.put_columns(&key, columns.ts_ns(), columns.seq(), &values)?;
             report.columns += 1;
         }

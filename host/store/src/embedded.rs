@@ -6,9 +6,7 @@ use crate::frame::Frame;
 use crate::manifest::{seal, unseal};
 use crate::parquet_file;
 use crate::place::{Described, Keep, Place, Put};
-use crate::publish::{
-    WriterLock, check_free, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir,
-};
+use crate::publish::{WriterLock, check_free, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir};
 use crate::verify::{VerifyReport, verify};
 use crate::{
     ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Manifest, NamedColumn,

@@ -1,7 +1,7 @@
 //! Rows as columns inside the store: what every kind of file holds.
 
-use crate::{NamedColumn, StoreError};
 use crate::cache::checksum;
+use crate::{NamedColumn, StoreError};
 use arrow_buffer::{ScalarBuffer, ToByteSlice as _};
 use ghtrader_core::{Column, Phase, TICK_COLUMNS, TickView};
 

@@ -32,13 +32,13 @@ mod schedule;
 mod table_file;
 mod verify;
 
+pub use self::questdb::{QuestDbOptions, QuestDbStore};
 pub use columns::{ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, NamedColumn};
-pub use copy::{CopyReport, CopySelection, Copied, DayDifference, copy_days, copy_store, differences};
+pub use copy::{Copied, CopyReport, CopySelection, DayDifference, copy_days, copy_store, differences};
 pub use day::TickDay;
 pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions};
 pub use error::StoreError;
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
-pub use self::questdb::{QuestDbOptions, QuestDbStore};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};
 pub use table_file::{TableColumn, table_parquet};
 pub use verify::{BadFile, VerifyReport};

@@ -14,6 +14,7 @@
 //! The digest of a symbol-day is that of the Parquet file which the embedded store would hold: equal rows have equal digests
 //! on both. A checksum over the rows is kept beside it and compared at each reading; `verify` makes the file again.
 
+mod pending;
 mod rows;
 mod server;
 mod tables;
@@ -30,8 +31,9 @@ use crate::{
     Schedule, ScheduleOutcome, ScheduleRow, Store, StoreError, StoreOptions, TickDay, UnderlyingMeta, VerifyReport,
 };
 use ghtrader_core::{ContractId, TickView, TradingDay, Variety};
+use pending::{Pending, Promise, Sent};
 use questdb::ingress::{Buffer, ProtocolVersion, TimestampMicros, TimestampNanos};
-use rows::{Common, decode, send_rows};
+use rows::{Common, decode, decode_texts, send_rows};
 use serde::{Deserialize, Serialize};
 use server::Server;
 use std::path::{Path, PathBuf};
@@ -93,6 +95,14 @@ pub struct QuestDbStore {
     cache_root: PathBuf,
     batch_rows: usize,
     writable: bool,
+    pending: Pending,
+}
+
+impl Drop for QuestDbStore {
+    fn drop(&mut self) {
+        // Whoever needs to know calls `flush`; what was acknowledged is on the server's disk.
+        let _ = self.flush();
+    }
 }
 
 /// Where the rows and the manifest of one symbol-day lie.
@@ -168,16 +178,12 @@ impl QuestDbStore {
         create_dirs(&options.cache_root)?;
         let writable = server.greet()?;
         if writable {
-            let mode = "SELECT value FROM (SHOW PARAMETERS) WHERE property_path = 'cairo.commit.mode'";
-            let found = server.sql(mode)?.first().map(|row| text(row, 0).to_owned()).unwrap_or_default();
-            if found != "sync" {
-                return Err(StoreError::ServerUnsafe { url: server.url().to_owned(), found });
-            }
+            check_commit_mode(&server)?;
         }
         tables.prepare(&server, writable)?;
         let cache = ReplayCache::new(&options.cache_root, options.cache);
         let (cache_root, batch_rows) = (options.cache_root.clone(), options.batch_rows.max(1));
-        Ok(Self { server, tables, cache, cache_root, batch_rows, writable })
+        Ok(Self { server, tables, cache, cache_root, batch_rows, writable, pending: Pending::default() })
     }
 
     /// The server's address.
@@ -197,15 +203,32 @@ impl QuestDbStore {
         self.tables.name(kind)
     }
 
+    /// Waits until the manifests that this process has written can be read.
+    fn await_manifests(&self) -> Result<(), StoreError> {
+        let Some(snapshot) = self.pending.snapshot() else { return Ok(()) };
+        self.tables.wait_visible(&self.server, &snapshot.tables)
+    }
+
+    /// Waits until everything that this process has written can be read; gives the rows that have to be there then.
+    fn settle(&self) -> Result<Vec<Promise>, StoreError> {
+        let Some(snapshot) = self.pending.snapshot() else { return Ok(Vec::new()) };
+        self.tables.wait_visible(&self.server, &snapshot.tables)?;
+        self.pending.settled(&snapshot);
+        Ok(snapshot.promises)
+    }
+
     /// The manifest row of a symbol-day, `None` if there is none that holds.
     fn entry<M: Described>(&self, spot: &Spot) -> Result<Option<Entry<M>>, StoreError> {
-        let table = self.table(spot.manifests);
+        let (table, path) = (self.table(spot.manifests), spot.path(&self.tables));
+        if let Some(Sent { body, build, checksum }) = self.pending.manifest(&path) {
+            return Ok(Some(Entry { manifest: unseal(&path, body.as_bytes())?, build, checksum }));
+        }
         let found = self.server.sql(&format!(
             "SELECT body, build, checksum FROM {table} WHERE {} AND state = 'stored'",
             spot.condition()
         ))?;
         let Some(row) = found.first() else { return Ok(None) };
-        let manifest = unseal(&spot.path(&self.tables), text(row, 0).as_bytes())?;
+        let manifest = unseal(&path, text(row, 0).as_bytes())?;
         Ok(Some(Entry { manifest, build: text(row, 1).to_owned(), checksum: text(row, 2).to_owned() }))
     }
 
@@ -231,8 +254,16 @@ impl QuestDbStore {
             format!("datetime, seq, {}", rows::VALUES)
         };
         let condition = Self::rows_of(spot, manifest, &entry.build);
-        let file = self.server.export(&format!("SELECT {columns} FROM {table} WHERE {condition}"))?;
-        let frame = decode(file, manifest.with_phase(), &names).map_err(|e| corrupt(e.to_string()))?;
+        let query = format!("SELECT {columns} FROM {table} WHERE {condition}");
+        let read = || -> Result<Frame, StoreError> {
+            decode(self.server.export(&query)?, manifest.with_phase(), &names).map_err(|e| corrupt(e.to_string()))
+        };
+        let mut frame = read()?;
+        if frame.rows() != manifest.rows() {
+            // The rows were acknowledged before the manifest was sent; the tables are applied one by one.
+            self.tables.wait_visible(&self.server, &[spot.rows])?;
+            frame = read()?;
+        }
         if frame.rows() != manifest.rows() {
             return Err(corrupt(format!("it has {} rows, the manifest says {}", frame.rows(), manifest.rows())));
         }
@@ -281,16 +312,17 @@ impl QuestDbStore {
             None => None,
         };
         let manifest_there = old.as_ref().is_some_and(|old| old.manifest == new);
-        let build = match kept {
+        let (build, promise) = match kept {
             Some(_) if manifest_there => return Ok(Put::Unchanged(new)),
-            Some(build) => build,
+            Some(build) => (build, None),
             None => {
                 self.check_writable(&new.what())?;
+                self.tables.check_moving(&self.server, &[spot.rows, spot.manifests])?;
                 self.write_rows(spot, frame, &new, underlying)?
             }
         };
         self.check_writable(&new.what())?;
-        self.write_manifest(spot, &new, &build, &checksum)?;
+        self.write_manifest(spot, &new, build, checksum, promise)?;
         let old = old.map(|old| old.manifest);
         if let Some(old) = old.as_ref().filter(|old| old.sha256() != new.sha256()) {
             // A copy of what is no longer stored; one that stays harms nobody.
@@ -299,65 +331,82 @@ impl QuestDbStore {
         Ok(Put::of(old.as_ref(), new))
     }
 
-    /// Writes the rows of a build and counts them; gives the build's name. It follows from the rows, so that a writer that
-    /// was stopped and comes again writes the same rows and not more of them.
+    /// Writes the rows of a build; gives its name. The name follows from the rows, so that a writer that was stopped and
+    /// comes again writes the same rows and not more of them.
     fn write_rows<M: Described>(
         &self,
         spot: &Spot,
         frame: &FrameRef<'_>,
         new: &M,
         underlying: Option<&UnderlyingMeta>,
-    ) -> Result<String, StoreError> {
+    ) -> Result<(String, Option<Promise>), StoreError> {
         let table = self.table(spot.rows);
         let (digits, day) = (new.sha256().short16(), spot.day.to_string());
         let contract = underlying.map(|u| u.contract.to_string());
         let mut found = 0;
         // Rows under a build's name that are none of it cannot be taken away: then it gets another name.
         for name in [digits.clone(), format!("{digits}-2"), format!("{digits}-3")] {
+            let condition = Self::rows_of(spot, new, &name);
+            let count = || -> Result<i64, StoreError> {
+                let counted = self.server.sql(&format!("SELECT count() FROM {table} WHERE {condition}"))?;
+                Ok(counted.first().map_or(0, |row| int(row, 0)))
+            };
+            let before = count()?;
             let mut symbols = vec![("symbol", spot.symbol.as_str()), ("trading_day", &day), ("build", &name)];
             symbols.extend(contract.as_deref().map(|contract| ("underlying_contract", contract)));
             symbols.extend(underlying.map(|u| ("schedule_hash", u.schedule_hash.as_str())));
             let number = underlying.map(|u| ("segment_id", i64::from(u.segment_id)));
             let common = Common { symbols: &symbols, number };
             send_rows(&self.server, &table, frame, &common, self.batch_rows)?;
+            if before == 0 {
+                let promise = Promise { what: new.what(), table: spot.rows, condition, rows: frame.rows() };
+                return Ok((name, Some(promise)));
+            }
             self.tables.wait_visible(&self.server, &[spot.rows])?;
-            let condition = Self::rows_of(spot, new, &name);
-            let counted = self.server.sql(&format!("SELECT count() FROM {table} WHERE {condition}"))?;
-            found = counted.first().map_or(0, |row| int(row, 0));
+            found = count()?;
             if usize::try_from(found) == Ok(frame.rows()) {
-                return Ok(name);
+                return Ok((name, None));
             }
         }
-        let why = format!("{} rows were acknowledged, {found} are there", frame.rows());
-        Err(StoreError::DayCorrupt { what: new.what(), path: format!("table {table}").into(), why })
+        Err(self.miscounted(&new.what(), &table, found, frame.rows()))
+    }
+
+    fn miscounted(&self, what: &str, table: &str, found: i64, rows: usize) -> StoreError {
+        let why = format!("{rows} rows were acknowledged, {found} are there");
+        let path = format!("table {table} of {}", self.server.url()).into();
+        StoreError::DayCorrupt { what: what.to_owned(), path, why }
     }
 
     fn write_manifest<M: Described>(
         &self,
         spot: &Spot,
         new: &M,
-        build: &str,
-        checksum: &str,
+        build: String,
+        checksum: String,
+        promise: Option<Promise>,
     ) -> Result<(), StoreError> {
-        let body = seal(&spot.path(&self.tables), new)?;
+        let path = spot.path(&self.tables);
+        let body = String::from_utf8_lossy(&seal(&path, new)?).into_owned();
         let (first, last) = new.first_last();
-        self.put_row(spot.manifests, |buffer, table| {
+        self.send_row(spot.manifests, |buffer, table| {
             buffer.table(table)?;
             for (name, value) in &spot.keys {
                 buffer.symbol(*name, value)?;
             }
-            buffer.symbol("build", build)?.symbol("state", "stored")?;
+            buffer.symbol("build", &build)?.symbol("state", "stored")?;
             buffer.column_i64("row_count", new.rows() as i64)?;
             buffer.column_ts("first_ts", TimestampNanos::new(first))?;
             buffer.column_ts("last_ts", TimestampNanos::new(last))?;
-            buffer.column_str("sha256", new.sha256().to_string())?.column_str("checksum", checksum)?;
-            buffer.column_str("body", String::from_utf8_lossy(&body))?;
+            buffer.column_str("sha256", new.sha256().to_string())?.column_str("checksum", &checksum)?;
+            buffer.column_str("body", &body)?;
             buffer.at(midnight(spot.day))
-        })
+        })?;
+        self.pending.sent(spot.manifests, path, Sent { body, build, checksum }, promise);
+        Ok(())
     }
 
-    /// Writes one row, or a few, of a table whose rows take each other's place, and waits until they can be read.
-    fn put_row(
+    /// Sends one row, or a few, of a table whose rows take each other's place.
+    fn send_row(
         &self,
         kind: Kind,
         write: impl FnOnce(&mut Buffer, &str) -> questdb::Result<()>,
@@ -365,7 +414,16 @@ impl QuestDbStore {
         let table = self.table(kind);
         let mut buffer = Buffer::new(ProtocolVersion::V2);
         write(&mut buffer, &table).map_err(|e| self.server.refused(&table, e.msg()))?;
-        self.server.send(&table, &buffer)?;
+        self.server.send(&table, &buffer)
+    }
+
+    /// As [`Self::send_row`], and waits until it can be read.
+    fn put_row(
+        &self,
+        kind: Kind,
+        write: impl FnOnce(&mut Buffer, &str) -> questdb::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.send_row(kind, write)?;
         self.tables.wait_visible(&self.server, &[kind])
     }
 
@@ -406,6 +464,24 @@ impl QuestDbStore {
     }
 }
 
+/// Refuses a server that acknowledges writes before they are on its disk.
+fn check_commit_mode(server: &Server) -> Result<(), StoreError> {
+    const NAME: &str = "cairo.commit.mode";
+    let query = format!("SELECT property_path, value FROM (SHOW PARAMETERS) WHERE property_path = '{NAME}'");
+    let mut found = String::new();
+    // Clients that ask for parameters at the same time disturb each other's answers: 9.3.4 gives rows of other parameters,
+    // or none. A refusal has to come five times.
+    for _ in 0..5 {
+        let rows = server.sql(&query)?;
+        let Some(row) = rows.iter().find(|row| text(row, 0) == NAME) else { continue };
+        if text(row, 1) == "sync" {
+            return Ok(());
+        }
+        found = text(row, 1).to_owned();
+    }
+    Err(StoreError::ServerUnsafe { url: server.url().to_owned(), found })
+}
+
 /// The start of a trading day's date, as the time of its rows in tables without ticks.
 fn midnight(day: TradingDay) -> TimestampMicros {
     TimestampMicros::new(i64::from(day.days()) * 86_400_000_000)
@@ -430,6 +506,7 @@ impl Store for QuestDbStore {
     }
 
     fn symbols(&self, dataset: Dataset) -> Result<Vec<String>, StoreError> {
+        self.await_manifests()?;
         let table = self.table(Kind::Manifest);
         let query = format!("SELECT DISTINCT symbol FROM {table} WHERE dataset = '{dataset}' AND state = 'stored'");
         let mut symbols: Vec<String> = self.server.sql(&query)?.iter().map(|row| text(row, 0).to_owned()).collect();
@@ -439,6 +516,7 @@ impl Store for QuestDbStore {
 
     fn days(&self, dataset: Dataset, symbol: &str) -> Result<Vec<TradingDay>, StoreError> {
         let (table, symbol) = (self.table(Kind::Manifest), check_name(symbol)?);
+        self.await_manifests()?;
         let rows = self.server.sql(&format!(
             "SELECT trading_day FROM {table} WHERE dataset = '{dataset}' AND symbol = '{symbol}' AND state = 'stored'"
         ))?;
@@ -555,7 +633,10 @@ impl Store for QuestDbStore {
         let table = self.table(Kind::Record);
         let path = Path::new(&table).join(check_name(collection)?).join(check_name(name)?);
         let query = format!("SELECT body FROM {table} WHERE collection = '{collection}' AND name = '{name}'");
-        self.server.sql(&query)?.first().map(|row| unseal(&path, text(row, 0).as_bytes())).transpose()
+        // A record may be larger than a value of a JSON answer can be.
+        let bodies = decode_texts(self.server.export(&query)?, "body");
+        let bodies = bodies.map_err(|e| StoreError::ManifestCorrupt { path: path.clone(), why: e.to_string() })?;
+        bodies.first().map(|body| unseal(&path, body.as_bytes())).transpose()
     }
 
     fn schedules(&self) -> Result<Vec<Variety>, StoreError> {
@@ -574,6 +655,7 @@ impl Store for QuestDbStore {
     }
 
     fn columns_keys(&self) -> Result<Vec<ColumnsKey>, StoreError> {
+        self.await_manifests()?;
         let path = PathBuf::from(self.table(Kind::ColumnsManifest));
         let bodies = self.bodies(Kind::ColumnsManifest)?;
         let manifests = bodies.iter().map(|body| unseal::<ColumnsManifest>(&path, body.as_bytes()));
@@ -582,8 +664,17 @@ impl Store for QuestDbStore {
         Ok(keys)
     }
 
-    /// Nothing is left to do: the server has acknowledged no row before it was on its disk.
+    /// The server has acknowledged no row before it was on its disk. What is left is to wait until all of them can be read,
+    /// and to count them.
     fn flush(&self) -> Result<(), StoreError> {
+        for promise in self.settle()? {
+            let table = self.table(promise.table);
+            let counted = self.server.sql(&format!("SELECT count() FROM {table} WHERE {}", promise.condition))?;
+            let found = counted.first().map_or(0, |row| int(row, 0));
+            if usize::try_from(found) != Ok(promise.rows) {
+                return Err(self.miscounted(&promise.what, &table, found, promise.rows));
+            }
+        }
         Ok(())
     }
 

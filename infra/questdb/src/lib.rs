@@ -57,6 +57,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// Pages of a test's size: a table takes kilobytes, not a gigabyte.
     pub small: bool,
+    /// The folder is removed when the server has ended.
+    pub throw_away: bool,
     /// A shell line that runs before the server, in a mount namespace of its own, such as one that mounts a small disk.
     pub before: Option<String>,
 }
@@ -136,9 +138,10 @@ impl Server {
         let java = command(folder, http_port, options)?;
         let log = folder.join("server.log");
         let before = options.before.clone().unwrap_or_else(|| ":".to_owned());
+        let after = if options.throw_away { format!("rm -rf '{}'", folder.display()) } else { ":".to_owned() };
         // A background process of a shell reads from nothing: the end of the input reaches the shell alone.
         let script = format!(
-            "{before} || exit 77; \"$0\" \"$@\" >>'{}' 2>&1 </dev/null & pid=$!; echo $pid; read -r _; kill $pid 2>&-; wait $pid",
+            "{before} || exit 77; \"$0\" \"$@\" >>'{}' 2>&1 </dev/null & pid=$!; echo $pid; read -r _; kill $pid 2>&-; wait $pid; {after}",
             log.display()
         );
         let mut shell = match options.before {
@@ -192,7 +195,7 @@ impl Server {
     }
 
     /// Ends it as a power cut would: SIGKILL, and gone when this returns.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         signal(self.pid, "-KILL");
         self.end();
     }

@@ -121,6 +121,16 @@ pub(super) fn decode(file: Bytes, with_phase: bool, floats: &[String]) -> Result
     Ok(in_order(ts_ns, seq, with_phase.then_some(phase), values))
 }
 
+/// The texts of a column of an export, nulls left out.
+pub(super) fn decode_texts(file: Bytes, column: &str) -> Result<Vec<String>, ParquetError> {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let mut texts = Vec::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.build()? {
+        texts.extend(typed::<StringArray>(&batch?, column)?.iter().flatten().map(str::to_owned));
+    }
+    Ok(texts)
+}
+
 /// Spreads a column of lists over the columns that they are rows of.
 fn lists(batch: &RecordBatch, columns: &mut [Vec<f64>]) -> Result<(), ParquetError> {
     let lists = typed::<ListArray>(batch, VALUES)?;

@@ -81,7 +81,9 @@ impl Server {
             _ => (authority, DEFAULT_PORT),
         };
         let login = (!options.user.is_empty()).then(|| (options.user.clone(), options.password.clone()));
-        let authorization = login.as_ref().map(|(user, password)| format!("Basic {}", Base64::encode_string(format!("{user}:{password}").as_bytes())));
+        let authorization = login.as_ref().map(|(user, password)| {
+            format!("Basic {}", Base64::encode_string(format!("{user}:{password}").as_bytes()))
+        });
         let agent = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_recv_response(Some(ANSWER))
@@ -128,6 +130,10 @@ impl Server {
         let bytes = self.patiently(self.wait, || self.get("/exec", &[("query", statement)], statement))?;
         let answer: Value = serde_json::from_slice(&bytes)
             .map_err(|e| self.refused(statement, &format!("an answer that is no JSON: {e}")))?;
+        // The head of an answer is sent before its rows are known to fit.
+        if let Some(why) = answer.get("error") {
+            return Err(self.refused(statement, why.as_str().unwrap_or("an error without a text")));
+        }
         let Some(Value::Array(rows)) = answer.get("dataset") else { return Ok(Vec::new()) };
         Ok(rows.iter().filter_map(|row| row.as_array().cloned()).collect())
     }

@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// A table by what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Ticks,
     MainL5,
@@ -144,20 +144,26 @@ impl Tables {
 
     /// Makes the tables that are missing and compares those that are there.
     pub(super) fn prepare(&self, server: &Server, writable: bool) -> Result<(), StoreError> {
-        let there = server.sql(&format!(
-            "SELECT table_name, walEnabled FROM tables() WHERE table_name LIKE '{}_%'",
-            self.prefix
-        ))?;
+        let there = server
+            .sql(&format!("SELECT table_name, walEnabled FROM tables() WHERE table_name LIKE '{}_%'", self.prefix))?;
+        let mut made = false;
         for kind in Kind::ALL {
             let name = self.name(kind);
             match there.iter().find(|row| row.first().and_then(Value::as_str) == Some(&name)) {
                 Some(row) => self.check(server, kind, row.get(1).and_then(Value::as_bool))?,
-                None if writable => drop(server.sql(&self.ddl(kind))?),
+                None if writable => {
+                    server.sql(&self.ddl(kind))?;
+                    made = true;
+                }
                 None => {
                     let (url, why) = (server.url().to_owned(), format!("it has no table {name}"));
                     return Err(StoreError::ServerReadOnly { url, why });
                 }
             }
+        }
+        if made {
+            // The first export makes a table of the server's own, which it could not do any more as a read-only one.
+            server.export(&format!("SELECT body FROM {}", self.name(Kind::Record)))?;
         }
         Ok(())
     }
@@ -200,14 +206,25 @@ impl Tables {
         Ok(())
     }
 
+    /// Refuses to write to a table that would show none of it.
+    pub(super) fn check_moving(&self, server: &Server, kinds: &[Kind]) -> Result<(), StoreError> {
+        let rows = server.sql(&self.state_query(kinds))?;
+        let stopped = rows.iter().find(|row| row.get(1).and_then(Value::as_bool) == Some(true));
+        stopped.map_or(Ok(()), |row| Err(suspended(server, row)))
+    }
+
+    fn state_query(&self, kinds: &[Kind]) -> String {
+        let names: Vec<String> = kinds.iter().map(|kind| format!("'{}'", self.name(*kind))).collect();
+        let names = names.join(", ");
+        format!(
+            "SELECT name, suspended, writerTxn, sequencerTxn, errorTag, errorMessage FROM wal_tables() WHERE name IN ({names})"
+        )
+    }
+
     /// Waits until everything acknowledged so far can be read. A table that is not moving for too long is an error, and so
     /// is one that is suspended: its rows are safe, and nobody sees them.
     pub(super) fn wait_visible(&self, server: &Server, kinds: &[Kind]) -> Result<(), StoreError> {
-        let names: Vec<String> = kinds.iter().map(|kind| format!("'{}'", self.name(*kind))).collect();
-        let query = format!(
-            "SELECT name, suspended, writerTxn, sequencerTxn, errorTag, errorMessage FROM wal_tables() WHERE name IN ({})",
-            names.join(", ")
-        );
+        let query = self.state_query(kinds);
         let mut targets: Option<Vec<(String, i64)>> = None;
         let (mut moved, mut last) = (Instant::now(), i64::MIN);
         let mut pause = Duration::from_millis(1);
@@ -218,8 +235,8 @@ impl Tables {
                     return Err(suspended(server, row));
                 }
             }
-            let wanted = targets
-                .get_or_insert_with(|| rows.iter().map(|row| (text(row, 0).to_owned(), int(row, 3))).collect());
+            let wanted =
+                targets.get_or_insert_with(|| rows.iter().map(|row| (text(row, 0).to_owned(), int(row, 3))).collect());
             let at = |name: &str| rows.iter().find(|row| text(row, 0) == name).map_or(i64::MIN, |row| int(row, 2));
             let Some((table, target)) = wanted.iter().find(|(name, target)| at(name) < *target) else { return Ok(()) };
             let sum = wanted.iter().map(|(name, _)| at(name)).fold(0, i64::saturating_add);

@@ -47,6 +47,7 @@ impl Proven for ColumnsManifest {
 
 pub(super) fn verify(store: &QuestDbStore, deep: bool) -> Result<VerifyReport, StoreError> {
     let every = [Kind::Ticks, Kind::MainL5, Kind::Columns, Kind::Manifest, Kind::ColumnsManifest];
+    store.flush()?;
     store.tables.wait_visible(&store.server, &every)?;
     let mut v = Verifier { store, deep, report: VerifyReport::default() };
     v.manifests::<Manifest>(Kind::Manifest, &[Kind::Ticks, Kind::MainL5])?;
@@ -117,11 +118,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn day<M: Proven>(
-        &mut self,
-        entry: &Entry<M>,
-        counts: &BTreeMap<(String, String), i64>,
-    ) -> Result<(), StoreError> {
+    fn day<M: Proven>(&mut self, entry: &Entry<M>, counts: &BTreeMap<(String, String), i64>) -> Result<(), StoreError> {
         let (manifest, spot) = (&entry.manifest, entry.manifest.spot()?);
         let corrupt = |why: String| StoreError::DayCorrupt {
             what: manifest.what(),

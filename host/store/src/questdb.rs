@@ -669,8 +669,13 @@ impl Store for QuestDbStore {
     fn flush(&self) -> Result<(), StoreError> {
         for promise in self.settle()? {
             let table = self.table(promise.table);
-            let counted = self.server.sql(&format!("SELECT count() FROM {table} WHERE {}", promise.condition))?;
-            let found = counted.first().map_or(0, |row| int(row, 0));
+            let query = format!("SELECT count() FROM {table} WHERE {}", promise.condition);
+            let count = || Ok::<i64, StoreError>(self.server.sql(&query)?.first().map_or(0, |row| int(row, 0)));
+            let mut found = count()?;
+            if usize::try_from(found) != Ok(promise.rows) {
+                self.tables.wait_visible(&self.server, &[promise.table])?;
+                found = count()?;
+            }
             if usize::try_from(found) != Ok(promise.rows) {
                 return Err(self.miscounted(&promise.what, &table, found, promise.rows));
             }

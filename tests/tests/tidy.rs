@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ghtrader-plugin",
             "ghtrader-kernels",
             "ghtrader-stats",
+            "ghtrader-page",
         ],
     ),
     ("host/durable", &["ghtrader-core"]),

@@ -110,8 +110,15 @@ impl EngineSettings {
     }
 }
 
-/// Rows that the exchange at least matches ahead while orders work; doubled as long as the strategy stays silent.
-const AHEAD_ROWS: usize = 8;
+/// Rows that the exchange at least matches ahead while orders work; doubled as long as the strategy stays silent. The
+/// second number is of those rows on which more happens than that queues move: strategies like to act on them.
+const AHEAD: Ahead = Ahead { rows: 8, moves: 1 };
+
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    rows: usize,
+    moves: usize,
+}
 const NS_PER_US: i64 = 1_000;
 const NS_PER_MINUTE: i64 = 60_000_000_000;
 
@@ -142,7 +149,7 @@ pub struct Engine {
     peak_cny: f64,
     day_equity_cny: f64,
     next_point_ns: i64,
-    ahead_rows: usize,
+    ahead: Ahead,
 }
 
 /// Messages sent so far, for delays that are walked in their order.
@@ -164,8 +171,13 @@ pub struct DayRun<'a> {
     next_border: usize,
     /// Rows before this one send nothing.
     tradable_from: usize,
+    /// Middle of the best quotes, row by row, CNY; NaN with a side empty.
+    mids_cny: &'a [f64],
     /// First row whose equity has not been looked at.
     unmarked: usize,
+    /// The row from which session time counts, and the one since which there is a position.
+    counted_from: usize,
+    exposed_from: Option<usize>,
     fills_before: usize,
     fees_before_cny: f64,
 }
@@ -202,7 +214,7 @@ impl Engine {
             peak_cny: initial_cny,
             day_equity_cny: initial_cny,
             next_point_ns: i64::MIN,
-            ahead_rows: AHEAD_ROWS,
+            ahead: AHEAD,
             settings,
         }
     }
@@ -228,9 +240,12 @@ impl Engine {
             marks: day.timeline.marks(day, self.settings.mark),
             mark_before_cny: self.last_mark_cny,
             times: day.timeline.times(day),
+            mids_cny: day.timeline.mids_cny(day),
             next_border: 0,
             tradable_from: day.tradable_from.max(warmup_rows),
             unmarked: 0,
+            counted_from: 0,
+            exposed_from: None,
             fills_before: self.record.fills.len(),
             fees_before_cny: self.ledger.fees_cny(),
         };
@@ -286,13 +301,15 @@ impl Engine {
             let busy = !self.matching.is_idle();
             let mut until = limit;
             if busy {
-                let window = limit.min(row + self.ahead_rows);
+                let window = limit.min(row + self.ahead.rows);
                 self.checkpoint.clone_from(&self.matching);
                 until = window;
                 // Behind the last row there is only the day's end, which comes after the strategy has seen that row.
                 if row + 1 < rows {
-                    let next = self.matching.advance(day.prepared, row + 1, (window + 1).min(rows), &mut self.news);
-                    if !self.news.is_empty() {
+                    let to = (window + 1).min(rows);
+                    let moves = self.ahead.moves;
+                    let next = self.matching.advance_within(day.prepared, row + 1, to, moves, &mut self.news);
+                    if next < to || !self.news.is_empty() {
                         until = next - 1;
                     }
                 }
@@ -316,7 +333,8 @@ impl Engine {
             if at == until {
                 self.take_news(run, until);
                 row = until;
-                self.ahead_rows = (self.ahead_rows * 2).min(self.settings.block_rows);
+                let Ahead { rows, moves } = self.ahead;
+                self.ahead = Ahead { rows: (rows * 2).min(self.settings.block_rows), moves: (moves * 2).min(rows * 2) };
                 continue;
             }
             if busy {
@@ -336,7 +354,7 @@ impl Engine {
                 self.take_news(run, at + 1);
             }
             // As far as it took this time: further would mostly be matched for nothing, shorter asked for nothing.
-            self.ahead_rows = (at + 1 - row).max(AHEAD_ROWS);
+            self.ahead = Ahead { rows: (at + 1 - row).max(AHEAD.rows), ..AHEAD };
             row = at + 1;
         }
         Ok(row)
@@ -419,7 +437,7 @@ impl Engine {
             Intent::Submit(order) => self.submit(run, at, &order),
             Intent::Cancel { id } => {
                 let us = self.settings.latency.cancel.draw_us(&mut self.rng, &mut self.sent.cancels);
-                let arrival_ns = self.arrival_ns(run.day.view.ts_ns[at], us);
+                let arrival_ns = self.arrival_ns(run.day.prepared.ts_ns(at), us);
                 self.record.messages_ts_ns.push(arrival_ns);
                 self.matching.cancel(id, arrival_ns);
             }
@@ -435,7 +453,7 @@ impl Engine {
 
     fn submit(&mut self, run: &DayRun<'_>, at: usize, order: &OrderIntent) {
         let day = run.day;
-        let decided_ts_ns = day.view.ts_ns[at];
+        let decided_ts_ns = day.prepared.ts_ns(at);
         let us = self.settings.latency.order.draw_us(&mut self.rng, &mut self.sent.orders);
         let arrival_ns = self.arrival_ns(decided_ts_ns, us);
         let limit_cny = order.limit_ticks.map_or(f64::NAN, |t| day.instrument.ticks_to_price(i64::from(t)));
@@ -454,7 +472,7 @@ impl Engine {
             post_only: order.post_only,
             lots: order.lots,
             limit_cny,
-            decided_mid_cny: mid_cny(&day.view, at),
+            decided_mid_cny: run.mids_cny[at],
             accepted: false,
             filled_lots: 0,
             end: OrderEnd::Open,
@@ -596,60 +614,71 @@ impl Engine {
         if rows.is_empty() || self.record.bust {
             return;
         }
-        let ts = run.day.view.ts_ns;
+        let times = run.day.prepared;
         let Range { start: first, end } = rows;
         let line = self.ledger.equity_line();
         let (base_cny, units) = line;
         let mut row = first;
-        while row < end {
-            if row.is_multiple_of(STRETCH_ROWS) && row + STRETCH_ROWS <= end && self.nothing_new(run, row, line) {
-                row += STRETCH_ROWS;
+        'stretches: while row < end {
+            let stretch = row..end.min((row / STRETCH_ROWS + 1) * STRETCH_ROWS);
+            let behind = stretch.end;
+            if self.nothing_new(run, stretch.clone(), line) {
+                row = behind;
                 continue;
             }
-            let equity_cny = base_cny + units * run.mark_cny(row);
-            if equity_cny > self.peak_cny {
-                self.peak_cny = equity_cny;
-            }
-            let fall = self.peak_cny - equity_cny;
-            if fall > self.record.max_drawdown_cny {
-                self.record.max_drawdown_cny = fall;
-            }
-            if fall > self.record.max_drawdown_pct * self.peak_cny {
-                self.record.max_drawdown_pct = fall / self.peak_cny;
-            }
-            if ts[row] >= self.next_point_ns {
-                self.point(ts[row], equity_cny);
-                self.next_point_ns = (ts[row].div_euclid(NS_PER_MINUTE) + 1) * NS_PER_MINUTE;
-            }
-            row += 1;
-            if equity_cny <= 0.0 {
-                self.record.bust = true;
-                break;
+            for at in stretch {
+                let equity_cny = base_cny + units * run.mark_cny(at);
+                if equity_cny > self.peak_cny {
+                    self.peak_cny = equity_cny;
+                }
+                let fall = self.peak_cny - equity_cny;
+                if fall > self.record.max_drawdown_cny {
+                    self.record.max_drawdown_cny = fall;
+                }
+                if fall > self.record.max_drawdown_pct * self.peak_cny {
+                    self.record.max_drawdown_pct = fall / self.peak_cny;
+                }
+                let ts_ns = times.ts_ns(at);
+                if ts_ns >= self.next_point_ns {
+                    self.point(ts_ns, equity_cny);
+                    self.next_point_ns = (ts_ns.div_euclid(NS_PER_MINUTE) + 1) * NS_PER_MINUTE;
+                }
+                row = at + 1;
+                if equity_cny <= 0.0 {
+                    self.record.bust = true;
+                    break 'stretches;
+                }
             }
         }
         run.unmarked = row;
-        let session_ns = &run.times.session_ns;
-        let passed_ns = session_ns[row - 1] - session_ns[first.saturating_sub(1)];
-        self.record.session_ns += passed_ns;
-        if self.position() != PositionView::default() {
-            self.record.exposed_ns += passed_ns;
+        let before = first.saturating_sub(1);
+        let exposed = self.position() != PositionView::default();
+        match run.exposed_from {
+            None if exposed => run.exposed_from = Some(before),
+            Some(from) if !exposed => {
+                self.record.exposed_ns += run.times.passed_ns(from, before);
+                run.exposed_from = None;
+            }
+            _ => {}
         }
     }
 
-    /// No row of the stretch from `row` on changes a peak, a fall or the account's end, or is due on the curve.
+    /// No row of a stretch, or of a part of one, changes a peak, a fall or the account's end, or is due on the curve.
     ///
     /// Equity is a line over the mark, and rounding keeps order: its extremes are those of the marks.
-    fn nothing_new(&self, run: &DayRun<'_>, row: usize, (base_cny, units): (f64, f64)) -> bool {
-        let (low, high) = run.marks.stretches[row / STRETCH_ROWS];
+    fn nothing_new(&self, run: &DayRun<'_>, rows: Range<usize>, (base_cny, units): (f64, f64)) -> bool {
+        let Range { start, end } = rows;
+        if start < run.marks.first || run.day.prepared.ts_ns(end - 1) >= self.next_point_ns {
+            return false;
+        }
+        let (low, high) = run.marks.extremes(rows);
         let ends = (base_cny + units * low, base_cny + units * high);
         let (least_cny, most_cny) = if ends.0 <= ends.1 { ends } else { (ends.1, ends.0) };
         let fall = self.peak_cny - least_cny;
-        row >= run.marks.first
-            && most_cny <= self.peak_cny
+        most_cny <= self.peak_cny
             && fall <= self.record.max_drawdown_cny
             && fall <= self.record.max_drawdown_pct * self.peak_cny
             && least_cny > 0.0
-            && run.day.view.ts_ns[row + STRETCH_ROWS - 1] < self.next_point_ns
     }
 
     /// Makes the day's contract the current one.
@@ -677,15 +706,14 @@ impl Engine {
     /// Looks at the mid price behind each fill of the day. Together they are many looks at once; one by one each would wait
     /// for its memory.
     fn mark_out(&mut self, run: &DayRun<'_>) {
-        let view = &run.day.view;
+        let mids_cny = run.mids_cny;
         let tick = run.day.instrument.price_tick;
         for fill in &mut self.record.fills[run.fills_before..] {
             let Some(row) = fill.row.map(|row| row as usize) else { continue };
             let sign = fill.side.sign() as f64;
-            let from_cny = mid_cny(view, row);
-            fill.markout_ticks = MARKOUT_ROWS.map(|rows| match row + rows {
-                later if later < view.rows() => sign * (mid_cny(view, later) - from_cny) / tick,
-                _ => f64::NAN,
+            let from_cny = mids_cny[row];
+            fill.markout_ticks = MARKOUT_ROWS.map(|rows| {
+                mids_cny.get(row + rows).map_or(f64::NAN, |later_cny| sign * (later_cny - from_cny) / tick)
             });
         }
     }
@@ -703,6 +731,8 @@ impl Engine {
         self.record.cancels = cancels;
         self.mark_out(run);
         let last_row = run.unmarked.saturating_sub(1);
+        self.record.session_ns += run.times.passed_ns(run.counted_from, last_row);
+        self.record.exposed_ns += run.exposed_from.map_or(0, |from| run.times.passed_ns(from, last_row));
         let mark_cny = run.mark_cny(last_row);
         let equity_cny = self.ledger.equity_cny(mark_cny);
         let fills = &self.record.fills[run.fills_before..];
@@ -724,9 +754,4 @@ impl Engine {
         let settlement_cny = if average.is_nan() { mark_cny } else { on_grid };
         self.ledger.settle(settlement_cny);
     }
-}
-
-/// Middle of the best quotes, CNY; NaN with a side empty.
-fn mid_cny(view: &TickView<'_>, row: usize) -> f64 {
-    (view.float(Column::bid_price(0))[row] + view.float(Column::ask_price(0))[row]) * 0.5
 }

@@ -226,13 +226,70 @@ pub(crate) enum Data {
         /// Trading day
         day: TradingDay,
     },
-    /// Rows, phases, gaps, quality and signal figures of a stored symbol-day
-    #[command(after_help = "Example: ghtrader data report SHFE.ad2511 2025-07-18 --json")]
+    /// Rows, phases, gaps, quality and signal figures of a stored symbol-day; with --var a page over all days
+    #[command(
+        after_help = "Examples: ghtrader data report SHFE.ad2511 2025-07-18 --json\n          ghtrader data report --var cu"
+    )]
     Report {
         /// Such as SHFE.ad2511
-        symbol: String,
+        #[arg(required_unless_present = "var", requires = "day")]
+        symbol: Option<String>,
         /// Trading day
-        day: TradingDay,
+        day: Option<TradingDay>,
+        /// Writes an HTML page over all days of a product instead: coverage, gaps, quality, rolls, intervals
+        #[arg(long, conflicts_with = "symbol")]
+        var: Option<Variety>,
+        /// Where the page goes; runs/data-VAR.html if absent
+        #[arg(long, value_name = "FILE", requires = "var")]
+        out: Option<PathBuf>,
+    },
+    /// Gaps, missing days and rows outside sessions, with a verdict. Exit 1 if it is an error
+    #[command(after_help = "Example: ghtrader data validate --var cu --incremental")]
+    Validate {
+        /// Product: its main_l5
+        #[arg(long, required_unless_present = "symbol")]
+        var: Option<Variety>,
+        /// A contract instead, such as SHFE.cu2602
+        #[arg(long, conflicts_with = "var")]
+        symbol: Option<String>,
+        /// First trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        from: Option<TradingDay>,
+        /// Last trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        to: Option<TradingDay>,
+        /// Only days after the last one validated under the present main schedule
+        #[arg(long)]
+        incremental: bool,
+        /// Lists every day, not the worst alone
+        #[arg(long)]
+        full_report: bool,
+        /// Prints the limits and where each comes from, and validates nothing
+        #[arg(long)]
+        profile: bool,
+    },
+    /// What is stored of each symbol of a product: days expected, there and missing, depth, clean rows
+    #[command(after_help = "Example: ghtrader data coverage --var cu")]
+    Coverage {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+    },
+    /// Defects of fields by day: null rates, crossed books, falling counts, outliers
+    #[command(after_help = "Example: ghtrader data field-quality --var cu --json")]
+    FieldQuality {
+        /// Product: its main_l5
+        #[arg(long, required_unless_present = "symbol")]
+        var: Option<Variety>,
+        /// A contract instead, such as SHFE.cu2602
+        #[arg(long, conflicts_with = "var")]
+        symbol: Option<String>,
+        /// First trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        from: Option<TradingDay>,
+        /// Last trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        to: Option<TradingDay>,
     },
     /// Rehashes what is stored; a bad file is named and set aside. Exit 1 if there is one
     #[command(

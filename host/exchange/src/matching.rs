@@ -159,7 +159,7 @@ impl Matching {
 
     /// Neither an order rests nor a message is on its way: rows can be skipped.
     pub fn is_idle(&self) -> bool {
-        self.resting.is_empty() && self.messages.is_empty() && self.consumed.is_empty()
+        self.resting.is_empty() && self.messages.is_empty()
     }
 
     /// Makes ready for another day's rows: own size taken from the old books is forgotten.
@@ -194,12 +194,26 @@ impl Matching {
     /// Returns the next row to take. Messages that arrived by the time of the row before act on that row's book, then the
     /// interval is matched. With `from == to == day.rows()` the messages that arrived by the last row meet its book.
     pub fn advance(&mut self, day: &PreparedDay, from: usize, to: usize, events: &mut Vec<MatchEvent>) -> usize {
+        self.advance_within(day, from, to, usize::MAX, events)
+    }
+
+    /// As [`Self::advance`], and stops as well behind the `moves`-th row on which more happened than that queues moved at
+    /// standing quotes: for who matches ahead of a strategy that is likely to act on just such a row.
+    pub fn advance_within(
+        &mut self,
+        day: &PreparedDay,
+        from: usize,
+        to: usize,
+        moves: usize,
+        events: &mut Vec<MatchEvent>,
+    ) -> usize {
         let before = events.len();
         if from == to && to == day.rows() && to > 0 {
             self.deliver_until(day, to, day.ts_ns(to - 1), events);
             return to;
         }
         let mut row = from;
+        let mut left = moves;
         while row < to {
             if self.is_idle() {
                 return to;
@@ -210,7 +224,8 @@ impl Matching {
             }
             self.step(day, row, events);
             row += 1;
-            if events.len() > before {
+            left -= 1;
+            if events.len() > before || left == 0 {
                 break;
             }
         }
@@ -242,11 +257,6 @@ impl Matching {
             if inside {
                 self.deliver_inside(day, row, events);
             }
-        }
-        if !self.consumed.is_empty() {
-            self.consumed.on_snapshot(|side, price| {
-                day.displayed(side, row, price * side.sign()).map(|lots| lots.max(0) as u32)
-            });
         }
         if self.resting.is_empty() {
             if inside {
@@ -372,7 +382,7 @@ impl Matching {
         }
         // A passive order that arrives between two snapshots joins behind the earlier display.
         let (walk, displayed_row) = match book {
-            BookAt::Row(row) => (self.walk(day, row, &order), row),
+            BookAt::Row(row) => (self.walk(day, row, row, &order), row),
             BookAt::Between(row) => (TakerWalk::passive(lots), row - 1),
         };
         if order.post_only
@@ -405,7 +415,8 @@ impl Matching {
                 remaining -= got;
                 // A price beyond the book shows no lots that could be gone.
                 if self.has_queue() && day.displayed(side.opposite(), row, -price_ticks * side.sign()).is_some() {
-                    self.consumed.take(side.opposite(), price_ticks, got);
+                    self.used_up(day, side.opposite(), price_ticks, row);
+                    self.consumed.take(side.opposite(), price_ticks, row, got);
                 }
                 let maker = false;
                 events.push(MatchEvent::Filled {
@@ -451,7 +462,7 @@ impl Matching {
 
     /// Says what an order that arrived between two snapshots takes from the one before and from the one after.
     fn tell_both_books(
-        &self,
+        &mut self,
         day: &PreparedDay,
         book: BookAt,
         order: &NewOrder,
@@ -464,7 +475,7 @@ impl Matching {
         if !between || !day.is_tradable(row - 1) {
             return;
         }
-        let (before, after) = (book_fill(order, &self.walk(day, row - 1, order)), book_fill(order, walk));
+        let (before, after) = (book_fill(order, &self.walk(day, row - 1, row, order)), book_fill(order, walk));
         if before.lots + after.lots > 0 {
             events.push(MatchEvent::TakerBooks { id: order.id, before, after, ts_ns });
         }
@@ -474,8 +485,17 @@ impl Matching {
         !matches!(self.config.model, FillModel::CrossOnly | FillModel::Touch)
     }
 
-    /// Walks the opposite side of a row's book, own size apart.
-    fn walk(&self, day: &PreparedDay, row: usize, order: &NewOrder) -> TakerWalk {
+    /// Lots that own takers have used up at a price, after the snapshot of `row`.
+    fn used_up(&mut self, day: &PreparedDay, side: Side, price_ticks: i32, row: usize) -> u32 {
+        if self.consumed.is_empty() {
+            return 0;
+        }
+        let shown = |row| day.displayed(side, row, price_ticks * side.sign()).map(|lots| lots.max(0) as u32);
+        self.consumed.at(side, price_ticks, row, shown)
+    }
+
+    /// Walks the opposite side of a row's book; own size apart, as it is after the snapshot of row `seen`.
+    fn walk(&mut self, day: &PreparedDay, row: usize, seen: usize, order: &NewOrder) -> TakerWalk {
         let opposite = order.side.opposite();
         if let Some(limit) = order.limit_ticks
             && -day.best(opposite, row) > limit * order.side.sign()
@@ -483,7 +503,7 @@ impl Matching {
             return TakerWalk::passive(order.lots);
         }
         let mut levels = [(0, 0); L5_LEVELS];
-        let mut count = 0;
+        let (mut count, mut wanted) = (0, order.lots);
         // Without a queue there is no size either: whole at the best.
         if !self.has_queue() {
             let best = day.level(opposite, row, 0).map(|(price, _)| (price, u32::MAX));
@@ -491,9 +511,13 @@ impl Matching {
         }
         for level in 0..day.depth() {
             let Some((price, lots)) = day.level(opposite, row, level) else { break };
-            let gone = if self.consumed.is_empty() { 0 } else { self.consumed.at(opposite, price) };
-            levels[count] = (price, lots.saturating_sub(gone));
+            levels[count] = (price, lots.saturating_sub(self.used_up(day, opposite, price, seen)));
             count += 1;
+            // What lies behind is not reached; whether there is more decides only what is told of a book too small.
+            wanted = wanted.saturating_sub(levels[count - 1].1);
+            if wanted == 0 {
+                break;
+            }
         }
         taker_walk(order.side, order.limit_ticks, order.lots, &levels[..count], self.config.beyond_book)
     }

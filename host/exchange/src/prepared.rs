@@ -6,6 +6,7 @@ use crate::split::{IntervalCounts, LotRange, PrintSolutions, split_by_turnover};
 use crate::split_report::SplitReport;
 use crate::{ExchangeError, Side};
 use ghtrader_core::{Calendar, Column, ContractSpec, L5_LEVELS, NS_PER_S, Phase, TickView, TradingDay, Variety};
+use std::ops::Range;
 
 /// So long before a window that it opens, a call auction is under way.
 const AUCTION_BEFORE_NS: i64 = 30 * NS_PER_S;
@@ -105,11 +106,18 @@ impl PrepareWarnings {
     }
 }
 
+/// Levels behind the best.
+const DEEPER: usize = L5_LEVELS - 1;
+
 /// Levels of one side; prices of the ask side are stored negated, so that on both sides a larger price is a better one.
+///
+/// The best is read row after row, the others seldom and then together: each in the order in which it is read.
 #[derive(Debug, Clone, Default)]
 struct SideColumns {
-    price: [Vec<i32>; L5_LEVELS],
-    lots: [Vec<i32>; L5_LEVELS],
+    best: Vec<i32>,
+    best_lots: Vec<i32>,
+    /// (price, lots) of the levels 2 to 5 of a row; no rows where the day shows one level.
+    deeper: Vec<[(i32, i32); DEEPER]>,
     /// Lots traded at the previous row's best price of this side.
     traded: Vec<i32>,
 }
@@ -176,14 +184,25 @@ impl PreparedDay {
             ..Self::default()
         };
         day.last = price_column(view, Column::LastPrice, spec.price_tick, 1)?;
-        for level in 0..L5_LEVELS {
-            for (side, price, lots) in [
-                (Side::Buy, Column::bid_price(level), Column::bid_volume(level)),
-                (Side::Sell, Column::ask_price(level), Column::ask_volume(level)),
-            ] {
-                let columns = &mut day.sides[side as usize];
-                columns.price[level] = price_column(view, price, spec.price_tick, side.sign())?;
-                columns.lots[level] = view.float(lots).iter().map(|&v| v as i32).collect();
+        for side in [Side::Buy, Side::Sell] {
+            let column = |level| match side {
+                Side::Buy => (Column::bid_price(level), Column::bid_volume(level)),
+                Side::Sell => (Column::ask_price(level), Column::ask_volume(level)),
+            };
+            let (price, lots) = column(0);
+            let columns = &mut day.sides[side as usize];
+            columns.best = price_column(view, price, spec.price_tick, side.sign())?;
+            columns.best_lots = view.float(lots).iter().map(|&v| v as i32).collect();
+            if day.depth == 1 {
+                continue;
+            }
+            columns.deeper = vec![[(EMPTY, 0); DEEPER]; rows];
+            for level in 1..L5_LEVELS {
+                let (price, lots) = column(level);
+                let ticks = price_ticks(view, price, spec.price_tick, side.sign());
+                for ((at, ticks), &lots) in columns.deeper.iter_mut().zip(ticks).zip(view.float(lots)) {
+                    at[level - 1] = (ticks?, lots as i32);
+                }
             }
         }
         day.mark_phases(view, spec);
@@ -326,6 +345,16 @@ impl PreparedDay {
         self.ts_ns.len()
     }
 
+    /// Brings what is read at scattered rows near: in order that takes a fraction of the time of one by one.
+    pub fn warm(&self, rows: Range<usize>) {
+        warm(&self.ts_ns[rows.clone()]);
+        warm(&self.flags[rows.clone()]);
+        for side in &self.sides {
+            warm(&side.best[rows.clone()]);
+            warm(&side.best_lots[rows.clone()]);
+        }
+    }
+
     /// Exchange time of a row, ns since the epoch.
     #[inline]
     pub fn ts_ns(&self, row: usize) -> i64 {
@@ -378,8 +407,11 @@ impl PreparedDay {
     #[inline]
     pub fn level(&self, side: Side, row: usize, level: usize) -> Option<(i32, u32)> {
         let columns = &self.sides[side as usize];
-        let price = columns.price[level][row];
-        (price != EMPTY).then(|| (price * side.sign(), columns.lots[level][row].max(0) as u32))
+        let (price, lots) = match level {
+            0 => (columns.best[row], columns.best_lots[row]),
+            _ => *columns.deeper.get(row)?.get(level - 1)?,
+        };
+        (price != EMPTY).then(|| (price * side.sign(), lots.max(0) as u32))
     }
 
     /// Best bid + best ask, that is the mid price in half ticks; `None` when a side is empty.
@@ -436,7 +468,7 @@ impl PreparedDay {
     /// Best price of a side as a key: larger is better, asks negated; an empty side is below every price.
     #[inline]
     pub(crate) fn best(&self, side: Side, row: usize) -> i32 {
-        self.sides[side as usize].price[0][row]
+        self.sides[side as usize].best[row]
     }
 
     /// Lots traded at the previous row's best price of a side.
@@ -449,7 +481,7 @@ impl PreparedDay {
     #[inline]
     pub(crate) fn quiet_best(&self, side: Side, row: usize, key: i32) -> Option<LevelInterval> {
         let columns = &self.sides[side as usize];
-        let (prices, lots) = (&columns.price[0], &columns.lots[0]);
+        let (prices, lots) = (&columns.best, &columns.best_lots);
         let quiet = self.flags[row] & (flag::SOLUTIONS | flag::UNSPLIT | flag::GAP | flag::LOCKED) == 0;
         (quiet && prices[row] == key && prices[row - 1] == key).then(|| LevelInterval {
             displayed_before_lots: Some(f64::from(lots[row - 1])),
@@ -462,7 +494,7 @@ impl PreparedDay {
     #[inline]
     pub(crate) fn best_columns(&self, side: Side) -> [&[i32]; 3] {
         let columns = &self.sides[side as usize];
-        [&columns.price[0], &columns.lots[0], &columns.traded]
+        [&columns.best, &columns.best_lots, &columns.traded]
     }
 
     /// What is known of each interval, row by row.
@@ -475,14 +507,14 @@ impl PreparedDay {
     #[inline]
     pub(crate) fn displayed(&self, side: Side, row: usize, key: i32) -> Option<i32> {
         let columns = &self.sides[side as usize];
-        for level in 0..self.depth {
-            let price = columns.price[level][row];
-            // An empty level ends the side: below it nothing is hidden.
-            if price <= key {
-                return Some(if price == key { columns.lots[level][row] } else { 0 });
-            }
+        // An empty level ends the side: below it nothing is hidden.
+        let at = |price, lots| if price == key { lots } else { 0 };
+        let best = columns.best[row];
+        if best <= key {
+            return Some(at(best, columns.best_lots[row]));
         }
-        None
+        let found = columns.deeper.get(row)?.iter().find(|(price, _)| *price <= key);
+        found.map(|&(price, lots)| at(price, lots))
     }
 
     /// Least and most lots that met orders of a side at a key: traded at it or, for an order better than the previous
@@ -536,14 +568,35 @@ impl PreparedDay {
     }
 }
 
+/// Bytes that come from memory together.
+const LINE_BYTES: usize = 64;
+
+/// Reads a value of each line of a column.
+fn warm<T: Copy>(column: &[T]) {
+    for line in column.chunks(LINE_BYTES / size_of::<T>()) {
+        std::hint::black_box(line[0]);
+    }
+}
+
 /// A price column in ticks times `sign`; empty where the price is NaN.
 fn price_column(view: &TickView<'_>, column: Column, price_tick: f64, sign: i32) -> Result<Vec<i32>, ExchangeError> {
-    let prices = view.float(column);
-    let mut ticks = Vec::with_capacity(prices.len());
-    for (row, &price) in prices.iter().enumerate() {
+    let mut ticks = Vec::with_capacity(view.rows());
+    for price in price_ticks(view, column, price_tick, sign) {
+        ticks.push(price?);
+    }
+    Ok(ticks)
+}
+
+/// As [`price_column`], row by row.
+fn price_ticks(
+    view: &TickView<'_>,
+    column: Column,
+    price_tick: f64,
+    sign: i32,
+) -> impl Iterator<Item = Result<i32, ExchangeError>> {
+    view.float(column).iter().enumerate().map(move |(row, &price)| {
         if price.is_nan() {
-            ticks.push(EMPTY);
-            continue;
+            return Ok(EMPTY);
         }
         let exact = price / price_tick;
         // A cast cuts towards zero and saturates, which the check below then finds.
@@ -551,7 +604,6 @@ fn price_column(view: &TickView<'_>, column: Column, price_tick: f64, sign: i32)
         if (exact - f64::from(whole)).abs() > GRID_TOLERANCE_TICKS {
             return Err(ExchangeError::OffGrid { row, column: column.name(), value: price, price_tick });
         }
-        ticks.push(whole * sign);
-    }
-    Ok(ticks)
+        Ok(whole * sign)
+    })
 }

@@ -104,11 +104,22 @@ pub fn taker_book_choice(
 
 /// Displayed lots that own takers have used up: the record still shows them, for us they are gone.
 ///
-/// Given back only by a refill: on each snapshot consumed = min(consumed, displayed now).
+/// Given back only by a refill: on each snapshot consumed = min(consumed, displayed now). What is used up matters only when
+/// an order meets its level: until then the snapshots in between need not be looked at.
 #[derive(Debug, Default)]
 pub struct Consumed {
-    /// (displayed side, price, lots).
-    levels: Vec<(Side, i32, u32)>,
+    /// By side and price.
+    levels: Vec<UsedUp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct UsedUp {
+    /// The displayed side.
+    side: Side,
+    price_ticks: i32,
+    lots: u32,
+    /// The last snapshot that was looked at.
+    row: u32,
 }
 
 impl Clone for Consumed {
@@ -127,33 +138,40 @@ impl Consumed {
         self.levels.is_empty()
     }
 
-    /// Lots used up at a price of a displayed side.
-    pub fn at(&self, side: Side, price_ticks: i32) -> u32 {
-        self.levels.iter().find(|l| l.0 == side && l.1 == price_ticks).map_or(0, |l| l.2)
+    /// Lots used up at a price of a displayed side, after the snapshot of `row`.
+    ///
+    /// `displayed` says of a row how many lots it shows there; `None` = outside the displayed levels, which changes nothing.
+    /// Rows are asked in order.
+    pub fn at(&mut self, side: Side, price_ticks: i32, row: usize, displayed: impl Fn(usize) -> Option<u32>) -> u32 {
+        let Ok(at) = self.find(side, price_ticks) else { return 0 };
+        let level = &mut self.levels[at];
+        for later in level.row as usize + 1..=row {
+            level.lots = displayed(later).map_or(level.lots, |now| now.min(level.lots));
+            if level.lots == 0 {
+                self.levels.remove(at);
+                return 0;
+            }
+        }
+        level.row = level.row.max(row as u32);
+        level.lots
     }
 
-    /// Uses up lots.
-    pub fn take(&mut self, side: Side, price_ticks: i32, lots: u32) {
+    /// Uses up lots of the snapshot of `row`, for which [`Self::at`] has been asked.
+    pub fn take(&mut self, side: Side, price_ticks: i32, row: usize, lots: u32) {
         if lots == 0 {
             return;
         }
-        match self.levels.iter_mut().find(|l| l.0 == side && l.1 == price_ticks) {
-            Some(level) => level.2 += lots,
-            None => self.levels.push((side, price_ticks, lots)),
+        match self.find(side, price_ticks) {
+            Ok(at) => self.levels[at].lots += lots,
+            Err(at) => self.levels.insert(at, UsedUp { side, price_ticks, lots, row: row as u32 }),
         }
     }
 
-    /// A new snapshot shows `displayed(side, price)` lots; `None` = outside the displayed levels, which changes nothing.
-    pub fn on_snapshot(&mut self, displayed: impl Fn(Side, i32) -> Option<u32>) {
-        self.levels.retain_mut(|(side, price, lots)| {
-            if let Some(now) = displayed(*side, *price) {
-                *lots = (*lots).min(now);
-            }
-            *lots > 0
-        });
+    fn find(&self, side: Side, price_ticks: i32) -> Result<usize, usize> {
+        self.levels.binary_search_by_key(&(side, price_ticks), |level| (level.side, level.price_ticks))
     }
 
-    /// Forgets everything.
+    /// Forgets everything, before a day's first row.
     pub fn clear(&mut self) {
         self.levels.clear();
     }

@@ -237,6 +237,62 @@ fn draw(layer: &Layer, scale: &Scale, steps: &[String], out: &mut String) {
     }
 }
 
+/// A square of a heat map; an empty class leaves its place free.
+#[derive(Debug, Clone, Default)]
+pub struct Cell {
+    /// `h-full`, `h-warn`, `h-bad` or `h-none`.
+    pub class: &'static str,
+    /// What it stands for, shown on pointing at it.
+    pub title: String,
+}
+
+/// Named rows of squares over named steps, such as symbols over days.
+pub fn heat_map(label: &str, steps: &[String], rows: &[(String, Vec<Cell>)]) -> String {
+    const NAME: f64 = 130.0;
+    const ROW: f64 = 16.0;
+    let width = ((WIDTH - NAME) / steps.len().max(1) as f64).min(ROW);
+    let height = ROW * rows.len() as f64 + BOTTOM;
+    let mut out = format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">\n",
+        escape(label)
+    );
+    for (line, (name, cells)) in rows.iter().enumerate() {
+        let y = ROW * line as f64;
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            NAME - 6.0,
+            y + 11.5,
+            escape(name)
+        );
+        for (step, cell) in cells.iter().enumerate().filter(|(_, cell)| !cell.class.is_empty()) {
+            let _ = write!(
+                out,
+                "<rect class=\"{}\" x=\"{:.2}\" y=\"{:.1}\" width=\"{:.2}\" height=\"{:.1}\"><title>{}</title></rect>",
+                cell.class,
+                NAME + width * step as f64,
+                y + 1.0,
+                (width - 0.6).max(0.4),
+                ROW - 2.0,
+                escape(&cell.title)
+            );
+        }
+        out.push('\n');
+    }
+    let ends = [(0, "start"), (steps.len().saturating_sub(1), "end")];
+    for (step, anchor) in ends.into_iter().filter(|(step, _)| *step < steps.len()) {
+        let x = NAME + width * (step as f64 + if anchor == "end" { 1.0 } else { 0.0 });
+        let _ = write!(
+            out,
+            "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            ROW * rows.len() as f64 + 16.0,
+            escape(&steps[step])
+        );
+    }
+    out.push_str("</svg>\n");
+    out
+}
+
 /// What the colours mean: (class of the swatch, words).
 pub fn legend(entries: &[(&str, &str)]) -> String {
     let mut out = String::from("<div class=\"key\">");
@@ -287,6 +343,16 @@ mod tests {
         for (range, step) in [(9.0, 2.0), (100.0, 20.0), (0.3, 0.05), (12_345.0, 5_000.0)] {
             assert!((round_step(range, 6.0) / step - 1.0).abs() < 1e-9, "{range}: {}", round_step(range, 6.0));
         }
+    }
+
+    #[test]
+    fn a_heat_map_leaves_free_what_is_not_expected() {
+        let cell = |class| Cell { class, title: "a < b".to_owned() };
+        let rows = [("cu".to_owned(), vec![cell("h-full"), Cell::default(), cell("h-none")])];
+        let steps = ["1", "2", "3"].map(str::to_owned);
+        let svg = heat_map("x", &steps, &rows);
+        assert_eq!((svg.matches("<rect").count(), svg.matches("a &lt; b").count()), (2, 2), "{svg}");
+        assert!(heat_map("x", &[], &[]).ends_with("</svg>\n"));
     }
 
     #[test]

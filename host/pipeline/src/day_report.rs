@@ -9,10 +9,10 @@ use ghtrader_core::{
     TickView, TradingDay, Variety,
 };
 use ghtrader_store::{Counting, Dataset, Manifest, Store};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Time between a row and the one before it in the same window, s; all 0 with fewer than two rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowIntervals {
     /// Median.
     pub median_s: f64,
@@ -25,7 +25,7 @@ pub struct RowIntervals {
 }
 
 /// What the rows around the gaps say about them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapEvidence {
     /// Best quotes and volume are the same before and after: nothing happened.
     pub quiet: u64,
@@ -116,7 +116,7 @@ pub fn report_day(
     Ok(day_report(stored.manifest(), &stored.view(), &calendar.session_windows(&variety, day), spec, policy))
 }
 
-fn resolve(symbol: &str) -> Result<(Dataset, String, Variety), PipelineError> {
+pub(crate) fn resolve(symbol: &str) -> Result<(Dataset, String, Variety), PipelineError> {
     let symbol = symbol.trim();
     if let Some((head, variety)) = symbol.split_once('@')
         && head.eq_ignore_ascii_case("KQ.m")
@@ -138,7 +138,7 @@ pub fn day_report(
 ) -> DayReport {
     let signal = compute_signal_figures(&signal_rows(rows, windows, manifest.counting));
     let validation = validate_day(rows, windows, spec, policy);
-    let state = compute_validation_state(&counts_of(std::slice::from_ref(&validation)), policy);
+    let state = compute_validation_state(&counts_of(std::iter::once(&validation)), policy);
     let time = |t: Option<&i64>| t.map(|t| ExchangeTimeNs(*t).to_string()).unwrap_or_default();
     let in_phase = |phase: Phase| rows.phase.iter().filter(|p| **p == phase as u8).count() as u64;
     DayReport {
@@ -187,7 +187,7 @@ fn signal_rows<'a>(rows: &TickView<'a>, windows: &[SessionWindow], counting: Cou
 }
 
 /// Coverage of one day.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DayValidation {
     /// Seconds and gaps.
     pub gaps: GapStatistics,
@@ -269,61 +269,25 @@ fn judge_gap(rows: &TickView<'_>, before: usize, after: usize, spec: &ContractSp
     Some(if (low..=high).contains(&mean_price) { Gap::Plausible } else { Gap::Lost })
 }
 
-/// The sums that the verdict is made from. `days` are those with stored rows.
-fn counts_of(days: &[DayValidation]) -> ValidationCounts {
-    let fixed = days.iter().filter(|d| d.gaps.cadence == crate::Cadence::Fixed);
-    let segments: u64 = days.iter().map(|d| d.gaps.observed_segments).sum();
-    ValidationCounts {
-        half_missing_s: fixed.clone().map(|d| d.gaps.half_missing_s).sum(),
-        strict_fixed_s: fixed.map(|d| d.gaps.strict_s).sum(),
-        outside_s: days.iter().map(|d| d.gaps.outside_s).sum(),
-        count_gt_30: days.iter().map(|d| d.gaps.count_gt_30.saturating_sub(d.evidence.quiet_gt_30)).sum(),
-        segments_avg_per_day: if days.is_empty() { 0.0 } else { segments as f64 / days.len() as f64 },
-        missing_days: days.iter().filter(|d| d.gaps.missing_day).count() as u64,
-        ..Default::default()
+/// The sums that the verdict is made from. A day without rows is missing, and nothing else is said of it.
+pub(crate) fn counts_of<'a>(days: impl Iterator<Item = &'a DayValidation>) -> ValidationCounts {
+    let mut counts = ValidationCounts::default();
+    let (mut there, mut segments) = (0u64, 0);
+    for day in days {
+        let gaps = &day.gaps;
+        counts.outside_s += gaps.outside_s;
+        if gaps.missing_day {
+            counts.missing_days += 1;
+            continue;
+        }
+        there += 1;
+        segments += gaps.observed_segments;
+        counts.count_gt_30 += gaps.count_gt_30.saturating_sub(day.evidence.quiet_gt_30);
+        if gaps.cadence == crate::Cadence::Fixed {
+            counts.half_missing_s += gaps.half_missing_s;
+            counts.strict_fixed_s += gaps.strict_s;
+        }
     }
-}
-
-/// The verdict over the stored days of a symbol.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ValidationReport {
-    /// Contract or continuous symbol.
-    pub symbol: String,
-    /// Days judged, ascending, each with its coverage.
-    pub days: Vec<(TradingDay, DayValidation)>,
-    /// The sums.
-    pub counts: ValidationCounts,
-    /// The verdict.
-    pub state: ValidationState,
-    /// What to do about it.
-    pub action_hint: &'static str,
-    /// The limits it was made by.
-    pub policy: ValidationPolicy,
-}
-
-/// Validates all stored days of a symbol (see [`report_day`]) from `from` to `to`, both included.
-///
-/// # Errors
-/// As [`report_day`]; no stored day in the range is no error: all counts are then 0.
-pub fn validate_symbol(
-    store: &dyn Store,
-    symbol: &str,
-    (from, to): (TradingDay, TradingDay),
-    policy: &ValidationPolicy,
-    calendar: &Calendar,
-    table: &ContractTable,
-) -> Result<ValidationReport, PipelineError> {
-    use rayon::prelude::*;
-    let (dataset, symbol, variety) = resolve(symbol)?;
-    let stored: Vec<_> = store.days(dataset, &symbol)?.into_iter().filter(|d| (from..=to).contains(d)).collect();
-    let validate = |&day: &TradingDay| {
-        let spec = table.spec(&variety, day)?;
-        let rows = store.load_day(dataset, &symbol, day)?;
-        Ok((day, validate_day(&rows.view(), &calendar.session_windows(&variety, day), spec, policy)))
-    };
-    let days: Vec<_> = stored.par_iter().map(validate).collect::<Result<_, PipelineError>>()?;
-    let only: Vec<DayValidation> = days.iter().map(|(_, v)| v.clone()).collect();
-    let counts = counts_of(&only);
-    let state = compute_validation_state(&counts, policy);
-    Ok(ValidationReport { symbol, days, counts, state, action_hint: state.reason_code.action_hint(), policy: *policy })
+    counts.segments_avg_per_day = if there == 0 { 0.0 } else { segments as f64 / there as f64 };
+    counts
 }

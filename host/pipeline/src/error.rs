@@ -61,6 +61,14 @@ pub enum PipelineError {
         /// The schedule that governs.
         schedule_hash: String,
     },
+    /// A day on which the product has no session.
+    #[error("{symbol} has no trading session on {day}")]
+    SessionsMissing {
+        /// Contract or continuous symbol.
+        symbol: String,
+        /// The day.
+        day: TradingDay,
+    },
     /// A plugin that makes no columns.
     #[error("{plugin} is a {role}; columns are made by features and labels")]
     Role {
@@ -114,6 +122,11 @@ impl From<PipelineError> for Problem {
                 ErrorClass::Negative,
                 what,
                 "build the schedule over all stored days, or use an empty data folder",
+            ),
+            PipelineError::SessionsMissing { .. } => user(
+                "trading_sessions_missing",
+                what,
+                "leave the day out with --from and --to, or mend the calendar (calendar.holidays_file)",
             ),
             PipelineError::Role { .. } => user("wrong_role", what, "give an artefact of a feature or a label"),
             PipelineError::Params { findings } => ghtrader_plugin::Finding::into_problem(&findings),

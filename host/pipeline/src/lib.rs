@@ -13,6 +13,8 @@ pub use columns::{
 pub use import::{ImportOptions, ImportProgress, MAX_REJECTED_SHARE, import, import_timed};
 pub use import_summary::{ImportError, ImportOutcome, ImportSummary, ImportedDay, ImportedFile};
 
+mod coverage;
+mod data_page;
 mod day_report;
 mod error;
 mod fixture;
@@ -21,11 +23,13 @@ mod main_schedule;
 mod quality;
 mod schedule;
 mod signal;
+mod validate;
 mod validation;
 
+pub use coverage::{Coverage, DayFacts, FactsScope, coverage, day_facts};
+pub use data_page::{DataPage, data_page};
 pub use day_report::{
-    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, ValidationReport, day_report, report_day,
-    validate_day, validate_symbol,
+    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, day_report, report_day, validate_day,
 };
 pub use error::PipelineError;
 pub use fixture::{fixture_of, standard_fixture};
@@ -39,6 +43,7 @@ pub use schedule::{
     parse_events, schedule_from_events, schedule_from_open_interest,
 };
 pub use signal::{SignalFigures, compute_signal_figures};
+pub use validate::{ValidatedDay, ValidationReport, ValidationScope, validate};
 pub use validation::{
     Cadence, GapBuckets, GapRule, GapStatistics, Interval, MIN_GAP_THRESHOLD_S, ReasonCode, State, ValidationCounts,
     ValidationPolicy, ValidationState, compute_gap_statistics, compute_validation_state,

@@ -1,10 +1,10 @@
 //! What is wrong with single rows and fields of a symbol-day.
 
 use ghtrader_core::{Column, ContractSpec, L5_LEVELS, TickView};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often something was found, and over what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Times found.
     pub count: u64,
@@ -19,7 +19,7 @@ impl Finding {
 }
 
 /// Defects of the book's fields.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct FieldQuality {
     /// Best bid above best ask, over rows with both.
     pub crossed: Finding,
@@ -114,7 +114,7 @@ pub fn row_findings(
 }
 
 /// Field quality of a symbol-day beyond the book: null rates, counters, prices against each other, outliers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DayQuality {
     /// Defects of the book's fields.
     #[serde(flatten)]

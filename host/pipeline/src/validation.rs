@@ -1,12 +1,12 @@
 //! Gaps per second inside sessions, and what they and the other counts amount to: states and a reason code.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A span of whole UTC seconds, both ends included, that a session's rows should fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
     /// Part of the night session; it has its own gap threshold.
-    #[serde(rename = "session", serialize_with = "session_name")]
+    #[serde(rename = "session", serialize_with = "session_name", deserialize_with = "is_night")]
     pub night: bool,
     /// First second.
     pub start_s: i64,
@@ -14,12 +14,16 @@ pub struct Interval {
     pub end_s: i64,
 }
 
-fn session_name<S: serde::Serializer>(night: &bool, s: S) -> Result<S::Ok, S::Error> {
+fn session_name<S: Serializer>(night: &bool, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(if *night { "night" } else { "day" })
 }
 
+fn is_night<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(d)? == "night")
+}
+
 /// How rows follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cadence {
     /// Two snapshots in most seconds.
     #[serde(rename = "fixed_0p5s")]
@@ -30,7 +34,7 @@ pub enum Cadence {
 }
 
 /// Numbers of gaps by length.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapBuckets {
     /// 2 to 5 s.
     #[serde(rename = "2_5")]
@@ -49,7 +53,7 @@ pub struct GapBuckets {
 /// Coverage of a symbol-day's sessions, second by second.
 ///
 /// Strict seconds leave out the first and last of each interval. A gap is a maximal run of strict seconds without rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapStatistics {
     /// Seconds of all intervals.
     pub expected_s: i64,
@@ -91,7 +95,7 @@ pub struct GapStatistics {
 pub const MIN_GAP_THRESHOLD_S: f64 = 0.5;
 
 /// What counts as a gap.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GapRule {
     /// Share of strict seconds with two rows or more, of those with any, from which on the cadence is fixed; 0..1.
     pub strict_ratio: f64,
@@ -295,6 +299,7 @@ pub enum ReasonCode {
     OutsideSessionsWarn,
     SegmentsAvgWarn,
     QualityOk,
+    NoopUpToDate,
 }
 
 impl ReasonCode {
@@ -312,6 +317,7 @@ impl ReasonCode {
             Self::OutsideSessionsWarn => "a few rows lie outside trading hours; check the session table",
             Self::SegmentsAvgWarn => "many short gaps a day; raise the gap threshold if the product is thin",
             Self::QualityOk => "nothing to do",
+            Self::NoopUpToDate => "no day is new since the last validation",
         }
     }
 }

@@ -221,15 +221,143 @@ fn a_day_is_reported() {
     assert_eq!((main.symbol.as_str(), main.rows, main.rows_with_l5), ("KQ.m@SHFE.cu", main.rows_with_l5, main.rows));
     assert_eq!(main.underlying_contract.map(|c| c.to_string()).as_deref(), Some("SHFE.cu2510"));
 
-    let all = (days[0], days[9]);
-    let verdict =
-        validate_symbol(&store, "KQ.m@SHFE.cu", all, &policy, Calendar::builtin(), ContractTable::builtin()).unwrap();
-    assert_eq!((verdict.days.len(), verdict.counts.count_gt_30), (9, 36));
     for (symbol, code) in [("cu25", "bad_symbol"), ("zz2509", "unknown_contract"), ("cu2512", "days_missing")] {
         let e =
             report_day(&store, symbol, days[5], &policy, Calendar::builtin(), ContractTable::builtin()).unwrap_err();
         assert_eq!(Problem::from(e).code, code, "{symbol}");
     }
+}
+
+fn scope(symbol: &str) -> ValidationScope<'_> {
+    ValidationScope { symbol, from: None, to: None, incremental: false, max_segments: 3 }
+}
+
+/// D-28, D-29: a day is validated once, again when its rows or the rule of a gap change, and never for another reason.
+#[test]
+fn a_day_is_validated_when_what_decides_it_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, days) = market(dir.path());
+    schedule(&store);
+    build(&store, MainL5Options::default());
+    let policy = ValidationPolicy::default();
+    let symbol = "KQ.m@SHFE.cu";
+    let run = |scope, policy: &ValidationPolicy| {
+        validate(&store, scope, policy, Calendar::builtin(), ContractTable::builtin()).unwrap()
+    };
+    let first = run(scope(symbol), &policy);
+    assert_eq!((first.days_expected, first.days_missing.len(), first.days_reused), (9, 0, 0));
+    // Four windows fall silent after 200 s on each day; three gaps of a day are kept.
+    assert_eq!(
+        (first.counts.count_gt_30, first.days[0].segments, first.days[0].validation.gaps.gaps.len()),
+        (36, 4, 3)
+    );
+    assert_eq!((first.state.overall, first.state.reason_code), (State::Error, ReasonCode::GapGt30Block));
+    assert_eq!(first.schedule_hash.as_deref(), Some(store.load_schedule(&cu()).unwrap().unwrap().hash()));
+
+    let again = run(scope(symbol), &policy);
+    assert_eq!(again.days_reused, 9);
+    let without_reuse = |r: &ValidationReport| {
+        let mut r = r.clone();
+        r.days_reused = 0;
+        r.days.iter_mut().for_each(|d| d.reused = false);
+        r
+    };
+    assert_eq!(without_reuse(&again), first, "kept and made anew are the same");
+    // A limit that says nothing of what a gap is judges what was kept.
+    let lenient = ValidationPolicy { gap_block_gt30: 36, ..policy };
+    let judged = run(scope(symbol), &lenient);
+    assert_eq!((judged.days_reused, judged.state.policy), (9, State::Ok));
+    assert_eq!(run(scope(symbol), &ValidationPolicy { gap_threshold_night_s: 4.0, ..policy }).days_reused, 0);
+
+    let incremental = ValidationScope { incremental: true, ..scope(symbol) };
+    let nothing = run(incremental, &policy);
+    assert_eq!((nothing.days_expected, nothing.state.reason_code), (0, ReasonCode::NoopUpToDate));
+
+    // A corrected day is read again, the others are not.
+    let contract = "SHFE.cu2510";
+    let old = store.read_day(Dataset::Ticks, contract, days[5]).unwrap();
+    let fewer = old.view().slice(0..old.view().rows() - 2);
+    let meta = DayMeta {
+        source: "corrected".to_owned(),
+        counting: old.manifest().counting,
+        build: Digest::of(b"corrected"),
+        underlying: None,
+    };
+    store.put_day(Dataset::Ticks, contract, days[5], &fewer, &meta).unwrap();
+    let contract_days = run(scope(contract), &policy).days_expected;
+    build(&store, MainL5Options::default());
+    let corrected = run(scope(symbol), &policy);
+    // The policy in between had made all days anew; with the first one they are made once more.
+    assert_eq!(corrected.days_reused, 0);
+    assert_eq!(run(scope(symbol), &policy).days_reused, 9);
+    assert_ne!(
+        corrected.days.iter().map(|d| d.sha256).collect::<Vec<_>>(),
+        first.days.iter().map(|d| d.sha256).collect::<Vec<_>>()
+    );
+    assert!(contract_days > 0);
+}
+
+/// D-27, D-28: a day of the schedule without rows is missing, and nothing else is said of it.
+#[test]
+fn a_missing_day_is_no_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, days) = market(dir.path());
+    schedule(&store);
+    let run = |policy: &ValidationPolicy| {
+        let symbol = scope("KQ.m@SHFE.cu");
+        validate(&store, symbol, policy, Calendar::builtin(), ContractTable::builtin()).unwrap()
+    };
+    // Nothing is built yet.
+    let policy = ValidationPolicy::default();
+    let report = run(&policy);
+    assert_eq!((report.days_expected, report.days_missing.len(), report.counts.count_gt_30), (9, 9, 0));
+    assert_eq!((report.state.source, report.state.reason_code), (State::Warn, ReasonCode::SourceMissingDaysWarn));
+    let strict = ValidationPolicy { source_blocking: true, ..policy };
+    assert_eq!(run(&strict).state.reason_code, ReasonCode::SourceMissingDaysBlock);
+    let tolerant = ValidationPolicy { source_missing_days_tolerance: 9, ..strict };
+    assert_eq!(run(&tolerant).state.reason_code, ReasonCode::SourceMissingDaysWarn);
+    build(&store, MainL5Options::default());
+    let built = run(&policy);
+    assert_eq!((built.days_missing.len(), built.days_reused), (0, 0));
+    assert_eq!(built.days.iter().map(|d| d.trading_day).collect::<Vec<_>>(), days[1..].to_vec());
+}
+
+/// D-33, D-35: facts of a day are kept with the digest of its rows, and a variety's symbols add up.
+#[test]
+fn coverage_counts_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, days) = market(dir.path());
+    schedule(&store);
+    build(&store, MainL5Options::default());
+    let table = ContractTable::builtin();
+    let covered = coverage(&store, &cu(), Calendar::builtin(), table).unwrap();
+    let main = covered.last().unwrap();
+    assert_eq!((main.symbol.as_str(), main.days_present, main.days_expected), ("KQ.m@SHFE.cu", 9, 9));
+    assert_eq!((main.completeness, main.l5_share, main.days_behind), (1.0, 1.0, 0));
+    let symbols: Vec<&str> = covered.iter().map(|c| c.symbol.as_str()).collect();
+    assert!(symbols.is_sorted_by_key(|s| !s.starts_with("SHFE")), "{symbols:?}");
+    let facts = day_facts(&store, FactsScope { symbol: "KQ.m@SHFE.cu", from: Some(days[2]), to: Some(days[3]) }, table);
+    let facts = facts.unwrap();
+    assert_eq!(facts.iter().map(|f| f.trading_day).collect::<Vec<_>>(), days[2..4].to_vec());
+    let stored = store.manifest(Dataset::MainL5, "KQ.m@SHFE.cu", days[2]).unwrap().unwrap();
+    assert_eq!((facts[0].rows, facts[0].sha256), (stored.rows, stored.sha256));
+    let policy = ValidationPolicy::default();
+    let validation = validate(&store, scope("KQ.m@SHFE.cu"), &policy, Calendar::builtin(), table).unwrap();
+    let all = |c: &Coverage| day_facts(&store, FactsScope { symbol: &c.symbol, from: None, to: None }, table).unwrap();
+    let facts: Vec<Vec<DayFacts>> = covered.iter().map(all).collect();
+    let schedule = store.load_schedule(&cu()).unwrap();
+    let page = DataPage {
+        variety: &cu(),
+        coverage: &covered,
+        facts: &facts,
+        validation: &validation,
+        schedule: schedule.as_ref(),
+    };
+    let html = data_page(&page);
+    assert_eq!(html, data_page(&page));
+    let squares: usize = covered.iter().map(|c| c.days_present + c.days_missing.len()).sum();
+    assert_eq!(html.matches("<rect class=\"h-").count(), squares);
+    assert!(html.contains("must not be used as it is") && !html.contains("NaN"), "{html}");
 }
 
 /// D-18: what is read once leaves no copy behind.

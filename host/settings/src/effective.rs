@@ -1,7 +1,7 @@
 //! The settings that hold: built-in, then the file, then the environment, then the command line.
 
-use crate::table::{SETTINGS, Setting};
-use crate::{Finding, check, findings_problem, nearest};
+use crate::table::{SETTINGS, Setting, VARIETIES, VARIETY_SECTIONS, settings};
+use crate::{Finding, Kind, check, findings_problem, nearest};
 use ghtrader_core::{Digest, DigestBuilder, ErrorClass, Problem};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
         overrides: &[String],
     ) -> Result<Self, Problem> {
-        let mut settings = Self::default();
+        let mut effective = Self::default();
         let mut findings: Vec<Finding> = Vec::new();
         if let Some((name, text)) = file {
             let table: Table = text.parse().map_err(|e: toml::de::Error| {
@@ -89,12 +89,12 @@ impl Settings {
                     "mend the line named",
                 )
             })?;
-            let keys: Vec<_> = SETTINGS.iter().map(|s| s.key).collect();
+            let keys: Vec<_> = settings().iter().map(|s| s.key).collect();
             let found = check(&table, &keys).into_iter().map(|f| Finding { key: format!("{name}: {}", f.key), ..f });
             findings.extend(found);
-            for setting in SETTINGS {
+            for setting in settings() {
                 if let Some(value) = at(&table, setting.key.path) {
-                    settings.put(setting, value.clone(), Origin::File(name.to_owned()));
+                    effective.put(setting, value.clone(), Origin::File(name.to_owned()));
                 }
             }
         }
@@ -105,23 +105,23 @@ impl Settings {
             if RESERVED.contains(&name.as_str()) || name.starts_with(RESERVED_PREFIX) {
                 continue;
             }
-            match SETTINGS.iter().find(|s| environment_name(s.key.path) == name) {
-                Some(setting) => settings.text(setting, &text, Origin::Environment(name), &mut findings),
+            match settings().iter().find(|s| environment_name(s.key.path) == name) {
+                Some(setting) => effective.text(setting, &text, Origin::Environment(name), &mut findings),
                 None => {
-                    let names: Vec<String> = SETTINGS.iter().map(|s| environment_name(s.key.path)).collect();
+                    let names: Vec<String> = settings().iter().map(|s| environment_name(s.key.path)).collect();
                     findings.push(unknown(&name, &text, names.iter().map(String::as_str)));
                 }
             }
         }
         for item in overrides {
             let (path, text) = item.split_once('=').unwrap_or((item, ""));
-            match SETTINGS.iter().find(|s| s.key.path == path.trim()) {
-                Some(setting) => settings.text(setting, text.trim(), Origin::CommandLine, &mut findings),
-                None => findings.push(unknown(path.trim(), text, SETTINGS.iter().map(|s| s.key.path))),
+            match settings().iter().find(|s| s.key.path == path.trim()) {
+                Some(setting) => effective.text(setting, text.trim(), Origin::CommandLine, &mut findings),
+                None => findings.push(unknown(path.trim(), text, settings().iter().map(|s| s.key.path))),
             }
         }
         if findings.is_empty() {
-            Ok(settings)
+            Ok(effective)
         } else {
             Err(findings_problem("bad_settings", "the settings", &findings))
         }
@@ -159,15 +159,26 @@ impl Settings {
     /// The same settings with one text replaced by the program itself; a key that does not exist is left out.
     #[must_use]
     pub fn with_text(mut self, path: &str, text: &str) -> Self {
-        if let Some(setting) = SETTINGS.iter().find(|s| s.key.path == path) {
+        if let Some(setting) = settings().iter().find(|s| s.key.path == path) {
             self.put(setting, Value::String(text.to_owned()), Origin::CommandLine);
         }
         self
     }
 
-    /// All values by key.
+    /// All values by key; of those for single products the ones that are set.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Effective)> {
         self.values.iter().map(|(k, v)| (*k, v))
+    }
+
+    /// The key that holds for a product: its own where one is set, else the general one.
+    pub fn key_for(&self, product: &str, path: &'static str) -> &'static str {
+        let own = format!("variety.{product}.{path}");
+        self.values.get_key_value(own.as_str()).map_or(path, |(key, _)| key)
+    }
+
+    /// A setting with where it comes from.
+    pub fn effective(&self, path: &str) -> Option<&Effective> {
+        self.values.get(path)
     }
 
     fn value(&self, path: &str) -> Option<&Value> {
@@ -249,9 +260,18 @@ pub fn commented_file() -> String {
             text.push_str(&format!("\n[{own}]\n"));
             section = own;
         }
-        let default = if setting.default.is_empty() { "\"\"" } else { setting.default };
-        text.push_str(&format!("# {}{}\n#{name} = {default}\n", setting.about, setting.key.kind.bounds()));
+        let (about, bounds) = (setting.about, setting.key.kind.bounds());
+        text.push_str(&match (setting.default, setting.key.kind) {
+            ("", Kind::Text) => format!("# {about}{bounds}\n#{name} = \"\"\n"),
+            // There is no word for a number that is not set.
+            ("", _) => format!("# {about}{bounds}\n# {name} =\n"),
+            (default, _) => format!("# {about}{bounds}\n#{name} = {default}\n"),
+        });
     }
+    let (products, sections) = (VARIETIES.join(", "), VARIETY_SECTIONS.join(", "));
+    text.push_str(&format!(
+        "\n# For one product alone ({products}): any key of {sections}.\n# [variety.cu.l5_validate]\n# gap_threshold_s = 8\n"
+    ));
     text
 }
 
@@ -299,9 +319,34 @@ mod tests {
         assert!(text.contains("\nblock_rows = 4096"));
         let resolved = Settings::resolve(Some(("ghtrader.toml", &text)), [], &[]);
         assert!(resolved.is_ok(), "{resolved:?}");
-        let mut names: Vec<String> = SETTINGS.iter().map(|s| environment_name(s.key.path)).collect();
+        let mut names: Vec<String> = settings().iter().map(|s| environment_name(s.key.path)).collect();
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), SETTINGS.len());
+        assert_eq!(names.len(), settings().len());
+    }
+
+    /// D-29: a product's own value wins, from whatever source, and 0 is one.
+    #[test]
+    fn a_product_may_have_its_own() {
+        let file =
+            ("ghtrader.toml", "[l5_validate]\ngap_threshold_s = 6\n[variety.cu.l5_validate]\ngap_block_gt30 = 0\n");
+        let variables = env(&[("GHTRADER_VARIETY_CU_L5_VALIDATE_GAP_THRESHOLD_S", "8")]);
+        let s = Settings::resolve(Some(file), variables, &[]).expect("good settings");
+        let threshold = |product| s.number(s.key_for(product, "l5_validate.gap_threshold_s"));
+        assert_eq!((threshold("cu"), threshold("au")), (8.0, 6.0));
+        let key = s.key_for("cu", "l5_validate.gap_block_gt30");
+        let effective = s.effective(key).expect("a value");
+        assert_eq!(
+            (key, &effective.origin),
+            ("variety.cu.l5_validate.gap_block_gt30", &Origin::File("ghtrader.toml".into()))
+        );
+        assert_eq!(s.integer(key), 0);
+        let bad = Settings::resolve(
+            None,
+            [],
+            &["variety.cu.l5_validate.strict_ratio=2".into(), "variety.zn.schedule.source=oi".into()],
+        );
+        let what = bad.expect_err("two faults").what;
+        assert!(what.contains("lies outside [0, 1]") && what.contains("variety.zn.schedule.source"), "{what}");
     }
 }

@@ -11,4 +11,4 @@ mod table;
 pub use check::{Finding, Key, Kind, check, findings_problem};
 pub use effective::{Effective, Origin, Settings, commented_file, environment_name};
 pub use nearest::nearest;
-pub use table::{SETTINGS, Setting};
+pub use table::{Setting, VARIETIES, VARIETY_SECTIONS, settings};

@@ -2,6 +2,7 @@
 //! environment's names and the checks are made from.
 
 use crate::{Key, Kind};
+use std::sync::LazyLock;
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +27,31 @@ const fn number(min: f64, max: f64) -> Kind {
     Kind::Number { min, max }
 }
 
-/// All settings, section by section.
-pub const SETTINGS: &[Setting] = &[
+/// Products that may have settings of their own.
+pub const VARIETIES: [&str; 3] = ["cu", "au", "ag"];
+/// Sections whose keys a product may have for itself, as `variety.cu.l5_validate.gap_threshold_s`.
+pub const VARIETY_SECTIONS: [&str; 3] = ["schedule", "main_l5", "l5_validate"];
+
+/// All settings, section by section, those of single products last; these have no default.
+pub fn settings() -> &'static [Setting] {
+    static ALL: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+        let of_variety = |setting: &Setting| {
+            setting.key.path.split_once('.').is_some_and(|(section, _)| VARIETY_SECTIONS.contains(&section))
+        };
+        let own = VARIETIES.iter().flat_map(|product| {
+            SETTINGS.iter().filter(|setting| of_variety(setting)).map(move |setting| {
+                // Made once in the life of the process.
+                let path = format!("variety.{product}.{}", setting.key.path).leak();
+                Setting { key: Key { path, ..setting.key }, default: "", about: setting.about }
+            })
+        });
+        SETTINGS.iter().copied().chain(own).collect()
+    });
+    &ALL
+}
+
+/// The settings that hold for every product.
+pub(crate) const SETTINGS: &[Setting] = &[
     setting("data_dir", Kind::Text, "\"data\"", "where the store lives, relative to the root"),
     setting("runs_dir", Kind::Text, "\"runs\"", "where results, reports and quarantined rows go"),
     setting("store.min_free_gib", integer(0, 100_000), "0", "free disk space in GiB below which nothing is written"),
@@ -75,6 +99,42 @@ pub const SETTINGS: &[Setting] = &[
         "0.8",
         "share of seconds with two rows above which the cadence is fixed",
     ),
+    setting("l5_validate.gap_threshold_s_day", number(0.5, 3600.0), "", "the same for day sessions; unset = as above"),
+    setting("l5_validate.gap_threshold_s_night", number(0.5, 3600.0), "", "the same for the night; unset = as above"),
+    setting(
+        "l5_validate.missing_half_info_ratio",
+        number(0.0, 1.0),
+        "0.02",
+        "share of half-second snapshots lacking from which on it is a note",
+    ),
+    setting(
+        "l5_validate.missing_half_block_ratio",
+        number(0.0, 1.0),
+        "0.10",
+        "the same from which on it is an error; not below the one above",
+    ),
+    setting(
+        "l5_validate.gap_block_gt30",
+        integer(0, 1_000_000),
+        "0",
+        "gaps over 30 s that are accepted, quiet ones apart",
+    ),
+    setting(
+        "l5_validate.segments_warn_avg_per_day",
+        number(0.0, 1e6),
+        "500",
+        "mean segments a day above which it is a warning",
+    ),
+    setting("l5_validate.max_segments_per_day", integer(10, 100_000), "200", "gaps of a day that are kept one by one"),
+    setting(
+        "l5_validate.outside_sessions_block_s",
+        integer(0, 86_400),
+        "60",
+        "seconds outside sessions that are accepted",
+    ),
+    setting("l5_validate.source_blocking", Kind::Flag, "false", "missing days above the tolerance are an error"),
+    setting("l5_validate.source_missing_days_tolerance", integer(0, 10_000), "0", "missing days that are accepted"),
+    setting("l5_validate.report_max_days", integer(1, 100_000), "200", "days that a report lists, the worst first"),
     setting("build.workers", integer(0, 256), "0", "threads that build features and labels; 0 = one a core"),
     setting("build.block_rows", integer(512, 65_536), "4096", "rows a plugin gets in one call"),
     setting("build.threshold_k", integer(1, 1_000), "1", "price ticks a mid must move to count as up or down"),

@@ -203,7 +203,7 @@ impl QuestDbStore {
         self.tables.name(kind)
     }
 
-    /// Waits until the manifests that this process has written can be read.
+    /// Waits until the manifests and records that this process has written can be read.
     fn await_manifests(&self) -> Result<(), StoreError> {
         let Some(snapshot) = self.pending.snapshot() else { return Ok(()) };
         self.tables.wait_visible(&self.server, &snapshot.tables)
@@ -622,16 +622,23 @@ impl Store for QuestDbStore {
             return Ok(());
         }
         self.check_writable(&format!("the record {}", path.display()))?;
-        let body = seal(&path, json)?;
-        self.put_row(Kind::Record, |buffer, table| {
+        self.tables.check_moving(&self.server, &[Kind::Record])?;
+        let body = String::from_utf8_lossy(&seal(&path, json)?).into_owned();
+        self.send_row(Kind::Record, |buffer, table| {
             buffer.table(table)?.symbol("collection", collection)?.symbol("name", name)?;
-            buffer.column_str("body", String::from_utf8_lossy(&body))?.at(TimestampMicros::new(0))
-        })
+            buffer.column_str("body", &body)?.at(TimestampMicros::new(0))
+        })?;
+        let sent = Sent { body, build: String::new(), checksum: String::new() };
+        self.pending.sent(Kind::Record, Path::new(&self.table(Kind::Record)).join(path), sent, None);
+        Ok(())
     }
 
     fn load_record(&self, collection: &str, name: &str) -> Result<Option<serde_json::Value>, StoreError> {
         let table = self.table(Kind::Record);
         let path = Path::new(&table).join(check_name(collection)?).join(check_name(name)?);
+        if let Some(sent) = self.pending.manifest(&path) {
+            return unseal(&path, sent.body.as_bytes()).map(Some);
+        }
         let query = format!("SELECT body FROM {table} WHERE collection = '{collection}' AND name = '{name}'");
         // A record may be larger than a value of a JSON answer can be.
         let bodies = decode_texts(self.server.export(&query)?, "body");
@@ -647,6 +654,7 @@ impl Store for QuestDbStore {
     }
 
     fn records(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.await_manifests()?;
         let rows = self.server.sql(&format!("SELECT collection, name FROM {}", self.table(Kind::Record)))?;
         let mut records: Vec<(String, String)> =
             rows.iter().map(|row| (text(row, 0).to_owned(), text(row, 1).to_owned())).collect();

@@ -80,7 +80,7 @@ impl Engine {
             peak_cny: self.peak_cny,
             day_equity_cny: self.day_equity_cny,
             next_point_ns: self.next_point_ns,
-            ahead_rows: self.ahead_rows,
+            ahead: self.ahead,
         };
         if !orders {
             copy.matching = Matching::new(copy.settings.matching);
@@ -94,7 +94,9 @@ impl Engine {
 
     /// The day of a copy made at a row of it.
     pub fn fork_day<'a>(&self, run: &DayRun<'a>) -> DayRun<'a> {
-        DayRun { fills_before: self.record.fills.len(), ..run.clone() }
+        let from = run.unmarked.saturating_sub(1);
+        let exposed_from = run.exposed_from.map(|_| from);
+        DayRun { fills_before: self.record.fills.len(), counted_from: from, exposed_from, ..run.clone() }
     }
 
     /// What an instance takes along when it leaves this account: news it has not heard, the end of every order that

@@ -58,6 +58,7 @@ pub fn run_day_cut<'a>(
     let mut start = 0;
     while start < rows {
         let end = block_end(start).clamp(start + 1, rows);
+        day.prepared.warm(start..end);
         let mut packed = None;
         for rider in &mut riding {
             let Seat { engine, runner } = &mut *rider.seat;

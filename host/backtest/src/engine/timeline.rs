@@ -4,6 +4,7 @@ use super::Day;
 use crate::spec::MarkName;
 use ghtrader_core::{Border, BorderKind, Column, TickView, day_borders};
 use ghtrader_kernels::wire::{Boundary, Event};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Rows whose extreme marks are kept, so that stretches which change no extreme of an equity curve are passed over.
@@ -13,6 +14,7 @@ pub(super) const STRETCH_ROWS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Timeline {
     times: OnceLock<Times>,
+    mids_cny: OnceLock<Vec<f64>>,
     last: OnceLock<Marks>,
     mid: OnceLock<Marks>,
 }
@@ -20,7 +22,7 @@ pub struct Timeline {
 #[derive(Debug)]
 pub(super) struct Times {
     /// Session time from the day's first row to each row, breaks left out, ns.
-    pub(super) session_ns: Vec<i64>,
+    session_ns: Vec<i64>,
     /// Host events by row, ascending.
     pub(super) borders: Vec<(usize, Event)>,
 }
@@ -36,6 +38,13 @@ pub(super) struct Marks {
     pub(super) stretches: Vec<(f64, f64)>,
 }
 
+impl Times {
+    /// Session time from a row to a later one, ns.
+    pub(super) fn passed_ns(&self, from: usize, to: usize) -> i64 {
+        self.session_ns[to] - self.session_ns[from]
+    }
+}
+
 impl Timeline {
     pub(super) fn times(&self, day: &Day<'_>) -> &Times {
         self.times.get_or_init(|| {
@@ -46,6 +55,14 @@ impl Timeline {
                 BorderKind::Gap => Event::Gap,
             };
             Times { session_ns, borders: borders.into_iter().map(|b| (b.row, event(b.kind))).collect() }
+        })
+    }
+
+    /// Middle of the best quotes, row by row, CNY; NaN with a side empty.
+    pub(super) fn mids_cny(&self, day: &Day<'_>) -> &[f64] {
+        self.mids_cny.get_or_init(|| {
+            let (bids, asks) = (day.view.float(Column::bid_price(0)), day.view.float(Column::ask_price(0)));
+            bids.iter().zip(asks).map(|(bid, ask)| (bid + ask) * 0.5).collect()
         })
     }
 
@@ -73,12 +90,20 @@ impl Marks {
         }
         let start = cny.get(first).copied().unwrap_or(0.0);
         cny[..first].fill(start);
-        let extremes = |rows: &[f64; STRETCH_ROWS]| {
-            rows.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
-        };
-        let stretches = cny.as_chunks().0.iter().map(extremes).collect();
+        let stretches = cny.as_chunks::<STRETCH_ROWS>().0.iter().map(|rows| extremes(rows)).collect();
         Self { cny, first, stretches }
     }
+
+    /// Least and largest of the rows of one stretch, or of a part of it.
+    pub(super) fn extremes(&self, rows: Range<usize>) -> (f64, f64) {
+        if rows.len() == STRETCH_ROWS { self.stretches[rows.start / STRETCH_ROWS] } else { extremes(&self.cny[rows]) }
+    }
+}
+
+fn extremes(cny: &[f64]) -> (f64, f64) {
+    let least = |low, &v: &f64| if v < low { v } else { low };
+    let most = |high, &v: &f64| if v > high { v } else { high };
+    (cny.iter().fold(f64::INFINITY, least), cny.iter().fold(f64::NEG_INFINITY, most))
 }
 
 /// Session time from the first row to each row, ns; what lies between two sessions is none.

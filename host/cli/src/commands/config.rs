@@ -4,7 +4,7 @@ use crate::args::Config;
 use crate::context::Context;
 use crate::output::{emit, table};
 use ghtrader_core::Problem;
-use ghtrader_settings::{Origin, SETTINGS, environment_name};
+use ghtrader_settings::{Origin, environment_name, settings};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -16,13 +16,13 @@ pub(crate) fn run(context: &Context, command: Config) -> Result<ExitCode, Proble
             format!("the settings are good, digest {}", v["digest"].as_str().unwrap_or_default())
         })?,
         Config::Env => {
-            let names: Vec<Value> = SETTINGS
+            let names: Vec<Value> = settings()
                 .iter()
                 .map(|s| json!({ "key": s.key.path, "variable": environment_name(s.key.path) }))
                 .collect();
             emit(context.json, &json!({ "variables": names }), |_| {
                 let rows: Vec<Vec<String>> =
-                    SETTINGS.iter().map(|s| vec![s.key.path.to_owned(), environment_name(s.key.path)]).collect();
+                    settings().iter().map(|s| vec![s.key.path.to_owned(), environment_name(s.key.path)]).collect();
                 table(&["key", "variable"], &rows)
             })?;
         }
@@ -31,24 +31,28 @@ pub(crate) fn run(context: &Context, command: Config) -> Result<ExitCode, Proble
 }
 
 fn show(context: &Context, origin: bool) -> Result<(), Problem> {
-    let source = |o: &Origin| match o {
-        Origin::BuiltIn => "built-in".to_owned(),
-        Origin::File(name) | Origin::Environment(name) => name.clone(),
-        Origin::CommandLine => "--set".to_owned(),
-    };
     let mut map = Map::new();
     let mut rows = Vec::new();
     for (key, effective) in context.settings.iter() {
         let value = effective.value.as_ref();
         let shown = value.map_or_else(|| "unset".to_owned(), ToString::to_string);
-        let body = json!({ "value": value, "origin": source(&effective.origin) });
+        let body = json!({ "value": value, "origin": origin_name(&effective.origin) });
         map.insert(key.to_owned(), if origin { body } else { json!(value) });
         rows.push(if origin {
-            vec![key.to_owned(), shown, source(&effective.origin)]
+            vec![key.to_owned(), shown, origin_name(&effective.origin)]
         } else {
             vec![key.to_owned(), shown]
         });
     }
     let head: &[&str] = if origin { &["key", "value", "origin"] } else { &["key", "value"] };
     emit(context.json, &json!({ "settings": map, "digest": context.settings.digest() }), |_| table(head, &rows))
+}
+
+/// Where a value comes from, as people read it.
+pub(crate) fn origin_name(origin: &Origin) -> String {
+    match origin {
+        Origin::BuiltIn => "built-in".to_owned(),
+        Origin::File(name) | Origin::Environment(name) => name.clone(),
+        Origin::CommandLine => "--set".to_owned(),
+    }
 }

@@ -1,5 +1,6 @@
 //! `ghtrader data`: ticks in, and what is known about them.
 
+use super::quality;
 use crate::args::{Data, ImportFormat};
 use crate::commands::db;
 use crate::context::{Context, io_problem};
@@ -11,7 +12,7 @@ use ghtrader_core::{
 use ghtrader_exchange::{PrepareSpec, PreparedDay};
 use ghtrader_market::Dialect;
 use ghtrader_market::synth::{SynthMarket, SynthReport, SynthSpec, write_tqsdk_csv};
-use ghtrader_pipeline::{DayReport, ImportOptions, ImportOutcome, ImportSummary, ValidationPolicy, import, report_day};
+use ghtrader_pipeline::{DayReport, ImportOptions, ImportOutcome, ImportSummary, import, report_day};
 use ghtrader_store::{Counting, Dataset, DayMeta, Store};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -62,8 +63,22 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
                 format!("{symbol} {day}: {} rows, sha256 {}, source {}", grouped(m.rows as i64), m.sha256, m.source)
             })?;
         }
-        Data::Report { symbol, day } => {
-            let policy = policy(context);
+        Data::Report { var: Some(var), out, .. } => return quality::page(context, &var, out),
+        Data::Validate { var, symbol, from, to, incremental, full_report, profile } => {
+            let symbol = quality::symbol_of(var, symbol);
+            if profile {
+                return quality::profile(context, &symbol);
+            }
+            return quality::validate_days(context, &symbol, (from, to), incremental, full_report);
+        }
+        Data::Coverage { var } => quality::cover(context, &var)?,
+        Data::FieldQuality { var, symbol, from, to } => {
+            quality::fields(context, &quality::symbol_of(var, symbol), (from, to))?;
+        }
+        Data::Report { symbol, day, .. } => {
+            // The flags see to it that both are there.
+            let (symbol, Some(day)) = (symbol.unwrap_or_default(), day) else { return Ok(ExitCode::SUCCESS) };
+            let policy = quality::policy(context, &symbol)?;
             let store = context.store()?;
             let report = report_day(&*store, &symbol, day, &policy, &context.calendar, ContractTable::builtin())?;
             let volume_split = volume_split(context, &*store, &report)?;
@@ -109,17 +124,6 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         Data::Sessions { var, day } => sessions(context, &var, day)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The validation policy of the settings.
-pub(crate) fn policy(context: &Context) -> ValidationPolicy {
-    let gap_threshold_s = context.settings.number("l5_validate.gap_threshold_s");
-    ValidationPolicy {
-        gap_threshold_day_s: gap_threshold_s,
-        gap_threshold_night_s: gap_threshold_s,
-        strict_ratio: context.settings.number("l5_validate.strict_ratio"),
-        ..ValidationPolicy::default()
-    }
 }
 
 /// Imports files with the settings' calendar and places; `adjust` fills in what flags say.
@@ -228,7 +232,7 @@ fn bad_symbol(e: ghtrader_core::SymbolError) -> Problem {
 }
 
 /// The dataset and the stored spelling of a symbol: contracts lie in `ticks`, continuous symbols in `main_l5`.
-fn stored_symbol(symbol: &str) -> Result<(Dataset, String), Problem> {
+pub(crate) fn stored_symbol(symbol: &str) -> Result<(Dataset, String), Problem> {
     match symbol.trim().split_once('@') {
         Some((head, variety)) if head.eq_ignore_ascii_case("KQ.m") => {
             Ok((Dataset::MainL5, variety.parse::<Variety>().map_err(bad_symbol)?.main_symbol()))

@@ -4,7 +4,7 @@ mod session;
 mod versions;
 
 use crate::args::Demo;
-use crate::commands::{data, main_contract, plugin, train};
+use crate::commands::{data, main_contract, plugin, quality, train};
 use crate::context::{Context, publish};
 use crate::output::{SCHEMA_VERSION, document, emit, grouped, table};
 use crate::page::{self, Page, Ran};
@@ -15,7 +15,7 @@ use ghtrader_core::{
     Column, ContractId, ContractTable, Digest, DigestBuilder, ErrorClass, Problem, TradingDay, Variety,
 };
 use ghtrader_market::synth::SynthSpec;
-use ghtrader_pipeline::{MainL5Options, PipelineError, ScheduleError, ScheduleSource, validate_symbol};
+use ghtrader_pipeline::{MainL5Options, PipelineError, ScheduleError, ScheduleSource};
 use ghtrader_store::{Dataset, Store};
 use ghtrader_train::{Settings, Split, TrainError};
 use serde_json::{Map, Value, json};
@@ -64,15 +64,7 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     main_l5.check_health()?;
     clock.done("main_l5", &format!("{} rows", grouped(main_l5.rows as i64)));
     let symbol = source.variety.main_symbol();
-    let range = schedule.rows().first().zip(schedule.rows().last()).map(|(a, b)| (a.date, b.date));
-    let validation = match range {
-        Some(range) => {
-            let table = ContractTable::builtin();
-            let report = validate_symbol(&*store, &symbol, range, &data::policy(&context), &context.calendar, table)?;
-            document(&report)?
-        }
-        None => Value::Null,
-    };
+    let validation = document(&quality::validated(&context, &*store, &symbol, (None, None), false)?)?;
     clock.done("validation", validation["state"]["overall"].as_str().unwrap_or("done"));
 
     let host = plugin::host(&context)?;
@@ -324,7 +316,7 @@ fn schedule(
     variety: &Variety,
     notes: &mut Vec<String>,
 ) -> Result<Value, Problem> {
-    let source = ScheduleSource::OpenInterest(main_contract::rule(context));
+    let source = ScheduleSource::OpenInterest(main_contract::rule(context, variety));
     let table = ContractTable::builtin();
     let report = match ghtrader_pipeline::build_main_schedule(store, variety, &source, &context.calendar, table) {
         Err(PipelineError::Schedule { source: ScheduleError::Empty { .. }, .. }) => {

@@ -15,10 +15,11 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem> {
+    let key = |var: &Variety, path| context.settings.key_for(var.product(), path);
     match command {
         Main::Schedule { var, source, file } => {
-            let by_file =
-                source.map_or(context.settings.text_of("schedule.source") == Some("file"), |s| s == Source::File);
+            let by_file = source
+                .map_or(context.settings.text_of(key(&var, "schedule.source")) == Some("file"), |s| s == Source::File);
             let source = if by_file {
                 let path = file.ok_or_else(|| {
                     Problem::new(
@@ -36,7 +37,7 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
                         .map_err(|source| PipelineError::Schedule { variety: var.to_string(), source })?,
                 }
             } else {
-                ScheduleSource::OpenInterest(rule(context))
+                ScheduleSource::OpenInterest(rule(context, &var))
             };
             let report = schedule(context, &*context.store()?, &var, &source)?;
             emit(context.json, &report, schedule_text)?;
@@ -44,7 +45,8 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
         Main::Build { var, full, workers } => {
             let store = context.store()?;
             let schedule = stored_schedule(&*store, &var)?;
-            let workers = workers.map_or(context.settings.integer("main_l5.total_workers") as usize, usize::from);
+            let workers =
+                workers.map_or(context.settings.integer(key(&var, "main_l5.total_workers")) as usize, usize::from);
             let report =
                 build(context, &*store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
             let unhealthy = report.check_health().map_err(Problem::from).err();
@@ -76,10 +78,11 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
 }
 
 /// The rule of the settings.
-pub(crate) fn rule(context: &Context) -> ScheduleRule {
+pub(crate) fn rule(context: &Context, var: &Variety) -> ScheduleRule {
+    let whole = |key| context.settings.integer(context.settings.key_for(var.product(), key));
     ScheduleRule {
-        confirm_days: context.settings.integer("schedule.confirm_days") as u32,
-        min_days_to_expiry: context.settings.integer("schedule.min_days_to_expiry"),
+        confirm_days: whole("schedule.confirm_days") as u32,
+        min_days_to_expiry: whole("schedule.min_days_to_expiry"),
     }
 }
 

@@ -19,6 +19,7 @@ mod lineup;
 pub(crate) mod main_contract;
 mod paper;
 pub(crate) mod plugin;
+mod quality;
 mod registry;
 mod serve;
 mod token;

@@ -5,7 +5,7 @@ use crate::document::ReadErrors;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
 use axum::extract::State;
-use ghtrader_settings::{SETTINGS, environment_name};
+use ghtrader_settings::{environment_name, settings};
 use serde_json::{Value, json};
 
 /// Every setting with its value and origin.
@@ -32,6 +32,6 @@ pub(crate) async fn settings_schema() -> Reply {
             "editable": false,
         })
     };
-    let items: Vec<Value> = SETTINGS.iter().map(one).collect();
+    let items: Vec<Value> = settings().iter().map(one).collect();
     ok(&json!({ "items": items, "total": items.len() }))
 }

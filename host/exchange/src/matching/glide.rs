@@ -54,7 +54,7 @@ impl<'a> Lane<'a> {
 impl Matching {
     /// Takes the rows from `from` on over which nothing happens; gives the first that needs [`Matching::step`], or `to`.
     pub(super) fn glide(&mut self, day: &PreparedDay, from: usize, to: usize) -> usize {
-        if from == 0 || !self.messages.is_empty() || !self.consumed.is_empty() || !self.flights.is_empty() {
+        if from == 0 || !self.messages.is_empty() || !self.flights.is_empty() {
             return from;
         }
         match self.resting.as_slice() {

@@ -91,7 +91,7 @@ impl Matching {
         let previous_best = day.best(side, row - 1);
         if key >= -day.best(opposite, row - 1) && !self.consumed.is_empty() {
             // Lots that own takers had before did not trade with others.
-            traded_lots = (traded_lots - f64::from(self.consumed.at(opposite, key * side.sign()))).max(0.0);
+            traded_lots = (traded_lots - f64::from(self.used_up(day, opposite, key * side.sign(), row))).max(0.0);
         }
         let mut interval = RestInterval {
             crossed,
@@ -149,10 +149,16 @@ impl Matching {
     }
 
     /// Lots that the opposite side displays at the key or better for us, own size apart.
-    fn opposite_displayed(&self, day: &PreparedDay, row: usize, side: Side, key: i32) -> u32 {
-        let within = |&(price, _): &(i32, u32)| price * side.sign() <= key;
-        let levels = (0..day.depth()).map_while(|level| day.level(side.opposite(), row, level)).take_while(within);
-        levels.map(|(price, lots)| lots.saturating_sub(self.consumed.at(side.opposite(), price))).sum()
+    fn opposite_displayed(&mut self, day: &PreparedDay, row: usize, side: Side, key: i32) -> u32 {
+        let mut displayed = 0;
+        for level in 0..day.depth() {
+            let Some((price, lots)) = day.level(side.opposite(), row, level) else { break };
+            if price * side.sign() > key {
+                break;
+            }
+            displayed += lots.saturating_sub(self.used_up(day, side.opposite(), price, row));
+        }
+        displayed
     }
 
     /// Uses up displayed lots that a crossed order got.
@@ -163,8 +169,8 @@ impl Matching {
             if left == 0 || price * side.sign() > key {
                 return;
             }
-            let free = there.saturating_sub(self.consumed.at(side.opposite(), price));
-            self.consumed.take(side.opposite(), price, free.min(left));
+            let free = there.saturating_sub(self.used_up(day, side.opposite(), price, row));
+            self.consumed.take(side.opposite(), price, row, free.min(left));
             left -= free.min(left);
         }
     }

@@ -164,20 +164,18 @@ fn race(input: &Value) -> Value {
 
 fn own_size(input: &Value) -> Value {
     let mut consumed = Consumed::default();
-    let mut displayed = 0;
+    let mut shown = vec![0];
     let mut got = Vec::new();
     for step in input["steps"].as_array().unwrap() {
         match step.get("take_lots") {
             Some(wanted) => {
-                let there = displayed - consumed.at(Side::Sell, 1).min(displayed);
+                let row = shown.len() - 1;
+                let there = shown[row] - consumed.at(Side::Sell, 1, row, |row| Some(shown[row])).min(shown[row]);
                 let walk = taker_walk(Side::Buy, Some(1), lots(wanted), &[(1, there)], BeyondBook::Reject);
-                consumed.take(Side::Sell, 1, walk.filled_lots());
+                consumed.take(Side::Sell, 1, row, walk.filled_lots());
                 got.push(walk.filled_lots());
             }
-            None => {
-                displayed = lots(&step["snapshot_displayed_lots"]);
-                consumed.on_snapshot(|_, _| Some(displayed));
-            }
+            None => shown.push(lots(&step["snapshot_displayed_lots"])),
         }
     }
     json!(got)

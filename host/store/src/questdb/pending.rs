@@ -1,14 +1,14 @@
 //! What this process has written and the server has acknowledged, and may not show yet.
 //!
 //! The server applies acknowledged writes in its own time. Waiting for that after every day would cost more than the writing;
-//! so manifests are remembered here until they can be read, and rows are counted once at the end of a job.
+//! so manifests and records are remembered here until they can be read, and rows are counted once at the end of a job.
 
 use super::tables::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A manifest row as it was sent.
+/// A manifest or record as it was sent.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     pub(super) body: String,
@@ -53,12 +53,12 @@ impl Pending {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The manifest row that this process has sent last, if it may not be readable yet.
+    /// The manifest or record that this process has sent last, if it may not be readable yet.
     pub(super) fn manifest(&self, path: &Path) -> Option<Sent> {
         self.inner().manifests.get(path).map(|(_, sent)| sent.clone())
     }
 
-    /// Remembers a manifest row that was acknowledged, and the rows that it stands for.
+    /// Remembers a manifest or record that was acknowledged, and the rows that it stands for.
     pub(super) fn sent(&self, table: Kind, path: PathBuf, manifest: Sent, promise: Option<Promise>) {
         let mut inner = self.inner();
         inner.number += 1;

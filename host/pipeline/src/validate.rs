@@ -1,0 +1,256 @@
+//! The validation of a symbol's days. Each is done once and kept with what it was made from: a later run reads rows of
+//! days that are new or different, and nothing of the others but a few hundred bytes.
+
+use crate::day_report::{counts_of, resolve};
+use crate::{
+    DayValidation, GapRule, PipelineError, ReasonCode, ValidationCounts, ValidationPolicy, ValidationState,
+    compute_validation_state, validate_day,
+};
+use ghtrader_core::{Calendar, ContractTable, Digest, DigestBuilder, SessionWindow, TickTable, TradingDay, Variety};
+use ghtrader_store::{Dataset, Store, StoreError};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Raised whenever the same rows would be judged otherwise.
+const RULE_VERSION: u32 = 1;
+/// Collection of what was validated last, by symbol; the days of a symbol lie in one of their own.
+const LAST: &str = "validated";
+
+/// What to validate.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidationScope<'a> {
+    /// A contract such as `SHFE.cu2602`, or a continuous symbol such as `KQ.m@SHFE.cu`.
+    pub symbol: &'a str,
+    /// First day; all if absent.
+    pub from: Option<TradingDay>,
+    /// Last day; all if absent.
+    pub to: Option<TradingDay>,
+    /// Only days after the last one validated under the present main schedule.
+    pub incremental: bool,
+    /// Gaps of a day that are kept one by one.
+    pub max_segments: usize,
+}
+
+/// One day.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ValidatedDay {
+    /// The day.
+    pub trading_day: TradingDay,
+    /// Digest of its rows; none for a day without.
+    pub sha256: Option<Digest>,
+    /// Nothing that decides the outcome had changed.
+    pub reused: bool,
+    /// Gaps at or over the threshold; `gaps` holds the first of them.
+    pub segments: u64,
+    /// The verdict on this day alone.
+    pub state: ValidationState,
+    /// Coverage, evidence and intervals.
+    #[serde(flatten)]
+    pub validation: DayValidation,
+}
+
+/// The verdict over the days of a symbol.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ValidationReport {
+    /// Contract or continuous symbol.
+    pub symbol: String,
+    /// The main schedule that says which days are expected; none for a contract.
+    pub schedule_hash: Option<String>,
+    /// First day.
+    pub from: Option<TradingDay>,
+    /// Last day.
+    pub to: Option<TradingDay>,
+    /// Days that should be there.
+    pub days_expected: usize,
+    /// Of these, those without a stored row.
+    pub days_missing: Vec<TradingDay>,
+    /// Days taken from an earlier run.
+    pub days_reused: usize,
+    /// The sums.
+    pub counts: ValidationCounts,
+    /// The verdict.
+    pub state: ValidationState,
+    /// What to do about it.
+    pub action_hint: &'static str,
+    /// The limits it was made by.
+    pub policy: ValidationPolicy,
+    /// The days, ascending.
+    pub days: Vec<ValidatedDay>,
+}
+
+impl ValidationReport {
+    /// Keeps the worst days only: by state, then the longest gap, then the day.
+    pub fn keep_worst(&mut self, most: usize) {
+        self.days.sort_by_key(|d| (std::cmp::Reverse((d.state.overall, d.validation.gaps.max_gap_s)), d.trading_day));
+        self.days.truncate(most);
+    }
+}
+
+/// A day as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    rule: u32,
+    sha256: Option<Digest>,
+    windows: Digest,
+    gap_rule: GapRule,
+    segments: u64,
+    validation: DayValidation,
+}
+
+/// How far a symbol was validated.
+#[derive(Serialize, Deserialize)]
+struct Last {
+    schedule_hash: Option<String>,
+    day: TradingDay,
+}
+
+/// Validates a symbol's days and keeps each with its gaps, in one step a day.
+///
+/// Of a continuous symbol the days of its main schedule are expected, of a contract the trading days between its first and
+/// its last stored one. Days without rows count as missing.
+///
+/// # Errors
+/// `bad_symbol`, `unknown_contract`, `trading_sessions_missing` for a product without sessions on a day, and those of the
+/// store. No day in the range is no error: all counts are then 0.
+pub fn validate(
+    store: &dyn Store,
+    scope: ValidationScope<'_>,
+    policy: &ValidationPolicy,
+    calendar: &Calendar,
+    table: &ContractTable,
+) -> Result<ValidationReport, PipelineError> {
+    let (dataset, symbol, variety) = resolve(scope.symbol)?;
+    let (expected, schedule_hash) = expected_days(store, dataset, &symbol, &variety, calendar)?;
+    let last = kept::<Last>(store.load_record(LAST, &symbol)?).filter(|last| last.schedule_hash == schedule_hash);
+    let after = last.as_ref().filter(|_| scope.incremental).map(|last| last.day);
+    let wanted = |day: &TradingDay| {
+        scope.from.is_none_or(|from| *day >= from)
+            && scope.to.is_none_or(|to| *day <= to)
+            && after.is_none_or(|after| *day > after)
+    };
+    let days: Vec<TradingDay> = expected.into_iter().filter(wanted).collect();
+    let run = DayRun { store, dataset, symbol: &symbol, variety: &variety, scope, policy, calendar, table };
+    let days: Vec<ValidatedDay> = days.par_iter().map(|day| run.day(*day)).collect::<Result<_, _>>()?;
+    if let Some(day) = days.last().map(|d| d.trading_day).filter(|day| last.is_none_or(|last| *day > last.day)) {
+        store.put_record(LAST, &symbol, &json(&Last { schedule_hash: schedule_hash.clone(), day }))?;
+    }
+    store.flush()?;
+    let counts = counts_of(days.iter().map(|d| &d.validation));
+    let mut state = compute_validation_state(&counts, policy);
+    if after.is_some() && days.is_empty() {
+        state.reason_code = ReasonCode::NoopUpToDate;
+    }
+    Ok(ValidationReport {
+        symbol,
+        schedule_hash,
+        from: days.first().map(|d| d.trading_day),
+        to: days.last().map(|d| d.trading_day),
+        days_expected: days.len(),
+        days_missing: days.iter().filter(|d| d.sha256.is_none()).map(|d| d.trading_day).collect(),
+        days_reused: days.iter().filter(|d| d.reused).count(),
+        counts,
+        action_hint: state.reason_code.action_hint(),
+        state,
+        policy: *policy,
+        days,
+    })
+}
+
+/// Days that a symbol should have, ascending, and the hash of the schedule that says so.
+pub(crate) fn expected_days(
+    store: &dyn Store,
+    dataset: Dataset,
+    symbol: &str,
+    variety: &Variety,
+    calendar: &Calendar,
+) -> Result<(Vec<TradingDay>, Option<String>), PipelineError> {
+    let schedule = if dataset == Dataset::MainL5 { store.load_schedule(variety)? } else { None };
+    if let Some(schedule) = schedule {
+        return Ok((schedule.rows().iter().map(|row| row.date).collect(), Some(schedule.hash().to_owned())));
+    }
+    let stored = store.days(dataset, symbol)?;
+    let mut days = match (stored.first(), stored.last()) {
+        (Some(first), Some(last)) => calendar.trading_days(*first, *last),
+        _ => Vec::new(),
+    };
+    // A recording of a day that the calendar has closed is there all the same.
+    days.extend(stored.iter().filter(|day| days.binary_search(day).is_err()).copied().collect::<Vec<_>>());
+    days.sort_unstable();
+    Ok((days, None))
+}
+
+struct DayRun<'a> {
+    store: &'a dyn Store,
+    dataset: Dataset,
+    symbol: &'a str,
+    variety: &'a Variety,
+    scope: ValidationScope<'a>,
+    policy: &'a ValidationPolicy,
+    calendar: &'a Calendar,
+    table: &'a ContractTable,
+}
+
+impl DayRun<'_> {
+    fn day(&self, day: TradingDay) -> Result<ValidatedDay, PipelineError> {
+        let windows = self.calendar.session_windows(self.variety, day);
+        if windows.is_empty() {
+            return Err(PipelineError::SessionsMissing { symbol: self.symbol.to_owned(), day });
+        }
+        let sha256 = self.store.manifest(self.dataset, self.symbol, day)?.map(|m| m.sha256);
+        let (collection, name) = (format!("validation.{}", self.symbol), day.to_string());
+        let (windows_digest, gap_rule) = (digest_of(&windows), self.policy.gap_rule());
+        let before = kept::<Kept>(self.store.load_record(&collection, &name)?).filter(|kept| {
+            kept.rule == RULE_VERSION
+                && kept.sha256 == sha256
+                && kept.windows == windows_digest
+                && kept.gap_rule == gap_rule
+        });
+        let reused = before.is_some();
+        let kept = match before {
+            Some(kept) => kept,
+            None => {
+                let spec = self.table.spec(self.variety, day)?;
+                let mut validation = match sha256 {
+                    Some(_) => {
+                        let rows = self.store.read_day(self.dataset, self.symbol, day)?;
+                        validate_day(&rows.view(), &windows, spec, self.policy)
+                    }
+                    None => validate_day(&TickTable::default().view(), &windows, spec, self.policy),
+                };
+                let segments = validation.gaps.gaps.len() as u64;
+                validation.gaps.gaps.truncate(self.scope.max_segments);
+                let kept = Kept { rule: RULE_VERSION, sha256, windows: windows_digest, gap_rule, segments, validation };
+                self.store.put_record(&collection, &name, &json(&kept))?;
+                kept
+            }
+        };
+        let Kept { segments, validation, .. } = kept;
+        let state = compute_validation_state(&counts_of(std::iter::once(&validation)), self.policy);
+        Ok(ValidatedDay { trading_day: day, sha256, reused, segments, state, validation })
+    }
+}
+
+fn digest_of(windows: &[SessionWindow]) -> Digest {
+    let mut digest = DigestBuilder::new("session windows");
+    for w in windows {
+        digest.int(w.start_ns).int(w.end_ns).int(i64::from(w.night));
+    }
+    digest.finish()
+}
+
+pub(crate) fn json<T: Serialize>(value: &T) -> Value {
+    // These are plain structures: they have no keys that JSON cannot hold.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// What a record holds; one that cannot be read is made again.
+pub(crate) fn kept<T: for<'de> Deserialize<'de>>(record: Option<Value>) -> Option<T> {
+    record.and_then(|value| serde_json::from_value(value).ok())
+}
+
+/// The symbols of a variety in a dataset, sorted.
+pub(crate) fn symbols_of(store: &dyn Store, dataset: Dataset, variety: &Variety) -> Result<Vec<String>, StoreError> {
+    let of_variety = |symbol: &String| resolve(symbol).is_ok_and(|(_, _, of)| of == *variety);
+    Ok(store.symbols(dataset)?.into_iter().filter(of_variety).collect())
+}

@@ -1,0 +1,88 @@
+//! Whether stored days can be relied on: validation, coverage, field quality, and the page that shows them.
+
+use ghtrader_tests::{Program, stored};
+use serde_json::Value;
+
+/// A market of six days with its main_l5.
+fn market(program: &Program) {
+    program.ok(&["data", "synth", "--var", "cu", "--days", "6", "--rows-per-day", "2000", "--seed", "5"]);
+    program.ok(&["main", "schedule", "--var", "cu"]);
+    program.ok(&["main", "build", "--var", "cu"]);
+}
+
+/// D-28, D-29: the verdict is an exit code, each day is worked out once, and a product's own limit is shown with its origin.
+#[test]
+fn a_validation_judges_once_and_by_the_products_own_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::new(dir.path());
+    market(&program);
+    // A thin market: silence over 30 s.
+    let validate = ["data", "validate", "--var", "cu"];
+    let (exit, first) = program.json(&validate);
+    assert_eq!((exit, &first["state"]["reason_code"]), (1, &"gap_gt30_block".into()), "{first:#}");
+    assert_eq!((&first["days_expected"], &first["days_reused"]), (&5.into(), &0.into()));
+    let mut again = program.json(&validate).1;
+    assert_eq!(again["days_reused"], 5);
+    again["days_reused"] = 0.into();
+    let reused = |v: &Value| v["days"].as_array().unwrap().iter().all(|d| d["reused"] == true);
+    assert!(reused(&again));
+    again["days"].as_array_mut().unwrap().iter_mut().for_each(|d| d["reused"] = false.into());
+    assert_eq!(again, first, "what is kept says the same");
+
+    let lenient = ["--set", "variety.cu.l5_validate.gap_block_gt30=1000000"];
+    let (exit, judged) = program.json(&[&validate[..], &lenient].concat());
+    assert_eq!((exit, &judged["days_reused"], &judged["policy"]["gap_block_gt30"]), (0, &5.into(), &1_000_000.into()));
+    let profile = program.ok(&[&validate[..], &["--profile"], &lenient].concat());
+    let limit = &profile["limits"]["l5_validate.gap_block_gt30"];
+    assert_eq!((&limit["value"], &limit["origin"]), (&1_000_000.into(), &"--set".into()), "{profile:#}");
+    assert_eq!(profile["limits"]["l5_validate.strict_ratio"]["origin"], "built-in");
+
+    let nothing = program.ok(&[&validate[..], &["--incremental"]].concat());
+    assert_eq!(nothing["state"]["reason_code"], "noop_up_to_date");
+    let worst = program.json(&[&validate[..], &["--set", "l5_validate.report_max_days=2"]].concat()).1;
+    assert_eq!((worst["days"].as_array().unwrap().len(), &worst["days_expected"]), (2, &5.into()));
+
+    // Limits that contradict each other, and symbols that are none.
+    let ratios = ["--set", "l5_validate.missing_half_info_ratio=0.5"];
+    program.fails(&[&validate[..], &ratios].concat(), 2, "bad_settings");
+    program.fails(&[&validate[..], &["--set", "variety.zn.l5_validate.strict_ratio=1"]].concat(), 2, "bad_settings");
+    program.fails(&["data", "validate", "--symbol", "cu25"], 2, "bad_symbol");
+    program.fails(&["data", "validate"], 2, "usage");
+}
+
+/// D-33, D-35: coverage and field quality come from facts kept with each day, and a page shows them; asking changes no byte
+/// of what is stored.
+#[test]
+fn coverage_quality_and_the_page_say_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::new(dir.path());
+    program.fails(&["data", "report", "--var", "cu"], 2, "days_missing");
+    market(&program);
+    let covered = program.ok(&["data", "coverage", "--var", "cu"]);
+    let symbols = covered["symbols"].as_array().unwrap();
+    let main = symbols.iter().find(|s| s["symbol"] == "KQ.m@SHFE.cu").unwrap();
+    assert_eq!(
+        (&main["days_present"], &main["completeness"], &main["l5_share"]),
+        (&5.into(), &1.0.into(), &1.0.into())
+    );
+    let quality = program.ok(&["data", "field-quality", "--var", "cu"]);
+    let days = quality["days"].as_array().unwrap();
+    assert_eq!(days.len(), 5);
+    assert!(days.iter().all(|d| d["quality"]["crossed"]["count"] == 0 && d["clean_rows"] == d["rows"]), "{quality:#}");
+    let kept = stored(dir.path());
+    assert_eq!(program.ok(&["data", "coverage", "--var", "cu"]), covered);
+
+    let page = |out: &str| {
+        program.json(&["data", "report", "--var", "cu", "--out", out]);
+        std::fs::read_to_string(dir.path().join(out)).unwrap()
+    };
+    let html = page("one.html");
+    assert_eq!(html, page("two.html"), "equal data gives equal bytes");
+    for part in ["coverage", "rolls", "gaps", "intervals", "quality"] {
+        assert!(html.contains(&format!("<section id=\"{part}\">")), "{part}");
+    }
+    assert!(html.contains("SHFE.cu2508") && !html.contains("NaN"));
+    let now = stored(dir.path());
+    let changed: Vec<_> = kept.iter().filter(|(path, bytes)| now.get(*path) != Some(bytes)).collect();
+    assert!(changed.is_empty(), "{changed:?}");
+}

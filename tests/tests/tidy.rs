@@ -108,6 +108,7 @@ const OWNED: &[(&str, &str)] = &[
     ("linfa", "host/train"),
     ("clap", "host/cli"),
     ("axum", "host/control"),
+    ("questdb-rs", "host/store"),
     ("tokio", "host/control"),
     ("ed25519-dalek", "host/plugin"),
     ("rtrb", "host/trading"),

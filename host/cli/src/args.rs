@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// Import, synthetic market, reports on stored days
     #[command(subcommand)]
     Data(Data),
+    /// Back ends of the store: copy from one to the other
+    #[command(subcommand)]
+    Db(Db),
     /// The main contract and main_l5
     #[command(subcommand)]
     Main(Main),
@@ -121,6 +124,40 @@ pub(crate) enum Command {
     Completions {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
+    },
+}
+
+/// Where a store lies; see the setting store.backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// Files under data_dir
+    Embedded,
+    /// A QuestDB server
+    Questdb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Copies symbol-days from one back end to the other, and with no selection everything else too; continues where it was
+    #[command(
+        after_help = "Example: ghtrader db copy --from embedded --to questdb --symbol SHFE.cu2509 --from-day 2025-07-01"
+    )]
+    Copy {
+        /// Back end that is read
+        #[arg(long, value_enum)]
+        from: Backend,
+        /// Back end that is written
+        #[arg(long, value_enum)]
+        to: Backend,
+        /// Such as SHFE.cu2602 or KQ.m@SHFE.cu; may be repeated; all if absent
+        #[arg(long)]
+        symbol: Vec<String>,
+        /// First trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        from_day: Option<TradingDay>,
+        /// Last trading day
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        to_day: Option<TradingDay>,
     },
 }
 
@@ -255,11 +292,16 @@ pub(crate) enum Data {
         to: Option<TradingDay>,
     },
     /// Rehashes what is stored; a bad file is named and set aside. Exit 1 if there is one
-    #[command(after_help = "Example: ghtrader data verify --deep")]
+    #[command(
+        after_help = "Example: ghtrader data verify --deep\nExample: ghtrader data verify --deep --against questdb"
+    )]
     Verify {
         /// Reads every row as well
         #[arg(long)]
         deep: bool,
+        /// Also checks another back end, and that both hold the same by digest
+        #[arg(long, value_enum, value_name = "BACKEND")]
+        against: Option<Backend>,
     },
     /// Columns of a tick row and the digest of their names
     #[command(after_help = "Example: ghtrader data schema --json")]

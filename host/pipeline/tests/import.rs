@@ -150,6 +150,15 @@ impl Store for Failing {
     fn load_record(&self, collection: &str, name: &str) -> Result<Option<serde_json::Value>, StoreError> {
         self.inner.load_record(collection, name)
     }
+    fn schedules(&self) -> Result<Vec<Variety>, StoreError> {
+        self.inner.schedules()
+    }
+    fn records(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.inner.records()
+    }
+    fn columns_keys(&self) -> Result<Vec<ColumnsKey>, StoreError> {
+        self.inner.columns_keys()
+    }
     fn flush(&self) -> Result<(), StoreError> {
         self.inner.flush()
     }

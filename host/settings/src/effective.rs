@@ -10,8 +10,15 @@ use toml::{Table, Value};
 /// Prefix of the environment's names.
 const PREFIX: &str = "GHTRADER_";
 /// Names with that prefix that are no settings.
-const RESERVED: &[&str] =
-    &["GHTRADER_ROOT", "GHTRADER_CONFIG", "GHTRADER_TOKEN", "GHTRADER_ARTEFACTS", "GHTRADER_PYTHON"];
+const RESERVED: &[&str] = &[
+    "GHTRADER_ROOT",
+    "GHTRADER_CONFIG",
+    "GHTRADER_TOKEN",
+    "GHTRADER_ARTEFACTS",
+    "GHTRADER_PYTHON",
+    "GHTRADER_QUESTDB_JAR",
+    "GHTRADER_QUESTDB_PASSWORD",
+];
 const RESERVED_PREFIX: &str = "GHTRADER_JOB_";
 
 /// Where a value comes from.

@@ -62,6 +62,27 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "how much of a mapped cache is hashed when it is opened",
     ),
     setting(
+        "store.backend",
+        Kind::Word(&["embedded", "questdb"]),
+        "\"embedded\"",
+        "where symbol-days lie: files under data_dir, or a QuestDB server",
+    ),
+    setting("store.questdb_url", Kind::Text, "\"http://127.0.0.1:9000\"", "address of the server, http://HOST:PORT"),
+    setting(
+        "store.questdb_user",
+        Kind::Text,
+        "\"\"",
+        "user of the server's HTTP; the password is GHTRADER_QUESTDB_PASSWORD in the environment",
+    ),
+    setting("store.questdb_prefix", Kind::Text, "\"ghtrader\"", "how the names of this store's tables begin"),
+    setting(
+        "store.questdb_wait_s",
+        integer(1, 3_600),
+        "60",
+        "silence of the server, or of a table that should move, after which a command gives up, seconds",
+    ),
+    setting("store.questdb_batch_rows", integer(100, 1_000_000), "20000", "rows sent in one request"),
+    setting(
         "calendar.holidays_file",
         Kind::Text,
         "",

@@ -1,11 +1,12 @@
 //! The replay cache: uncompressed Arrow IPC under the truth's digest, mapped. Whatever is wrong with a cache file, the answer is
 //! to build it again from Parquet.
 
-use crate::StoreError;
 use crate::frame::Frame;
 use crate::map::map_file;
 use crate::parquet_file::{batch_of, frame_of};
-use crate::publish::{create_dirs, temporary};
+use crate::place::{Described, expected};
+use crate::publish::{check_free, create_dirs, temporary};
+use crate::{HashOnRead, StoreError, StoreOptions};
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
@@ -18,6 +19,7 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a cache file has to hold to be believed.
 pub(crate) struct Expected<'a> {
@@ -35,6 +37,64 @@ impl Expected<'_> {
         let padded = |width: usize| self.rows.checked_mul(width).map(|n| n.next_multiple_of(64));
         let phase = if self.with_phase { padded(1)? } else { 0 };
         padded(8)?.checked_mul(self.floats.len() + 1)?.checked_add(padded(4)?)?.checked_add(phase)
+    }
+}
+
+/// The mapped copies of one store.
+#[derive(Debug)]
+pub(crate) struct ReplayCache {
+    root: PathBuf,
+    options: StoreOptions,
+    /// Caches opened so far: [`HashOnRead::Sample`] takes the slices in turn.
+    openings: AtomicUsize,
+}
+
+impl ReplayCache {
+    pub(crate) fn new(root: &Path, options: StoreOptions) -> Self {
+        Self { root: root.to_owned(), options, openings: AtomicUsize::new(0) }
+    }
+
+    /// The mapped rows of a manifest, if they are there and whole.
+    pub(crate) fn open<M: Described>(&self, manifest: &M) -> Option<Frame> {
+        let names = manifest.float_names();
+        open(&path_of(&self.root, manifest.sha256()), &expected(manifest, &names), self.slices())
+    }
+
+    /// Keeps a mapped copy and gives it; `None` where there is no room for one.
+    pub(crate) fn fill<M: Described>(&self, manifest: &M, frame: &Frame) -> Option<Frame> {
+        check_free(&self.root, self.options.min_free_gib).ok()?;
+        let names = manifest.float_names();
+        let bytes = encode(frame, &expected(manifest, &names)).ok()?;
+        publish(&path_of(&self.root, manifest.sha256()), &bytes).ok()?;
+        self.open(manifest)
+    }
+
+    /// Compares the copy of a manifest's rows with the rows, or only looks whether it is whole; removes one that is bad.
+    /// Gives whether it did.
+    pub(crate) fn check<M: Described>(&self, manifest: &M, truth: Option<&Frame>) -> Result<bool, StoreError> {
+        let path = path_of(&self.root, manifest.sha256());
+        let mapped = self.open(manifest);
+        let same = match (truth, &mapped) {
+            (Some(truth), Some(mapped)) => truth.same_bits(mapped),
+            (_, mapped) => mapped.is_some(),
+        };
+        if !path.exists() || same {
+            return Ok(false);
+        }
+        fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
+        Ok(true)
+    }
+
+    /// Which slices of a cache to hash at this opening.
+    fn slices(&self) -> Range<usize> {
+        match self.options.hash_on_read {
+            HashOnRead::Never => 0..0,
+            HashOnRead::Sample => {
+                let turn = self.openings.fetch_add(1, Ordering::Relaxed) % SLICES;
+                turn..turn + 1
+            }
+            HashOnRead::Always => 0..SLICES,
+        }
     }
 }
 
@@ -105,7 +165,7 @@ fn slice_of(body: &[u8], i: usize) -> &[u8] {
 }
 
 /// A hash against accidents, at the speed of memory: eight lanes of multiply and rotate.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut lanes: [u64; 8] = std::array::from_fn(|i| i as u64 + 1);
     let (blocks, _) = bytes.as_chunks::<64>();

@@ -1,25 +1,23 @@
 //! The store on a file system, without a server.
 
-use crate::cache;
-use crate::columns::check_columns;
-use crate::frame::{Constant, Frame, FrameRef};
+use crate::cache::{self, ReplayCache};
+use crate::encode::{encode_columns, encode_day};
+use crate::frame::Frame;
 use crate::manifest::{seal, unseal};
 use crate::parquet_file;
-use crate::place::{Described, Place, expected};
-use crate::publish::{WriterLock, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir};
+use crate::place::{Described, Keep, Place, Put};
+use crate::publish::{WriterLock, check_free, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir};
 use crate::verify::{VerifyReport, verify};
 use crate::{
-    ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Manifest, NamedColumn, PutOutcome,
-    Schedule, ScheduleOutcome, Store, StoreError,
+    ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Manifest, NamedColumn,
+    PutOutcome, Schedule, ScheduleOutcome, Store, StoreError, TickDay,
 };
-use ghtrader_core::{Column, Digest, TickView, TradingDay, Variety};
+use ghtrader_core::{Digest, TickView, TradingDay, Variety};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// How the store behaves; the default asks for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,8 +52,7 @@ pub struct EmbeddedStore {
     writer: Mutex<Option<WriterLock>>,
     /// Folders with renames that a crash of the machine may still undo.
     renamed_in: Mutex<BTreeSet<PathBuf>>,
-    /// Caches opened so far: [`HashOnRead::Sample`] takes the slices in turn.
-    openings: AtomicUsize,
+    pub(crate) cache: ReplayCache,
 }
 
 impl Drop for EmbeddedStore {
@@ -63,38 +60,6 @@ impl Drop for EmbeddedStore {
         // Whoever needs to know calls `flush`; a rename that is lost leaves the old day, whole.
         let _ = self.flush();
     }
-}
-
-/// Rows of a symbol-day, mapped; cloning is cheap and the rows live as long as any clone.
-#[derive(Debug, Clone)]
-pub struct TickDay(Arc<(Manifest, Frame)>);
-
-impl TickDay {
-    /// The rows.
-    pub fn view(&self) -> TickView<'_> {
-        self.0.1.tick_view()
-    }
-
-    /// What is stored.
-    pub fn manifest(&self) -> &Manifest {
-        &self.0.0
-    }
-}
-
-/// What a read leaves behind.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// A mapped copy for the next reader.
-    Cached,
-    /// Nothing.
-    Nothing,
-}
-
-/// What a write found and left.
-enum Put<M> {
-    Unchanged(M),
-    Stored(M),
-    Replaced(Digest, M),
 }
 
 impl EmbeddedStore {
@@ -117,7 +82,7 @@ impl EmbeddedStore {
             options,
             writer: Mutex::new(None),
             renamed_in: Mutex::default(),
-            openings: AtomicUsize::new(0),
+            cache: ReplayCache::new(root, options),
         })
     }
 
@@ -145,16 +110,7 @@ impl EmbeddedStore {
     }
 
     fn check_free(&self) -> Result<(), StoreError> {
-        let min_free_gib = self.options.min_free_gib;
-        if min_free_gib == 0 {
-            return Ok(());
-        }
-        let stat = rustix::fs::statvfs(&self.root).map_err(|e| StoreError::read(&self.root, &e.into()))?;
-        let free_mib = ((u128::from(stat.f_bavail) * u128::from(stat.f_frsize)) >> 20) as u64;
-        if free_mib < min_free_gib.saturating_mul(1024) {
-            return Err(StoreError::MinFree { root: self.root.clone(), free_mib, min_free_gib });
-        }
-        Ok(())
+        check_free(&self.root, self.options.min_free_gib)
     }
 
     pub(crate) fn manifest_dir(&self, dataset: &str) -> PathBuf {
@@ -221,7 +177,7 @@ impl EmbeddedStore {
         }
         if let Err(e) = self.publish(&place.manifest, &seal(&place.manifest, &new)?) {
             // Readers of other makes glob the folder: data that no manifest names must not lie there.
-            if !file_there && old.is_none_or(|old| old.sha256() != new.sha256()) {
+            if !file_there && old.as_ref().is_none_or(|old| old.sha256() != new.sha256()) {
                 let _ = fs::remove_file(&file);
             }
             return Err(e);
@@ -229,17 +185,14 @@ impl EmbeddedStore {
         for path in list_dir(&place.dir)?.into_iter().filter(|p| *p != file) {
             fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
         }
-        match old {
-            Some(old) if old.sha256() != new.sha256() => {
-                let cached = cache::path_of(&self.root, old.sha256());
-                match fs::remove_file(&cached) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StoreError::write(&cached, &e)),
-                    _ => Ok(Put::Replaced(*old.sha256(), new)),
-                }
+        if let Some(old) = old.as_ref().filter(|old| old.sha256() != new.sha256()) {
+            let cached = cache::path_of(&self.root, old.sha256());
+            match fs::remove_file(&cached) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::write(&cached, &e)),
+                _ => {}
             }
-            Some(_) => Ok(Put::Unchanged(new)),
-            None => Ok(Put::Stored(new)),
         }
+        Ok(Put::of(old.as_ref(), new))
     }
 
     /// The rows that a manifest describes, `None` if there is no manifest.
@@ -247,13 +200,13 @@ impl EmbeddedStore {
         let Some(mut manifest) = self.read_manifest::<M>(place)? else { return Ok(None) };
         let mut again = 3;
         loop {
-            if let Some(frame) = self.open_cache(&manifest) {
+            if let Some(frame) = self.cache.open(&manifest) {
                 return Ok(Some((manifest, frame)));
             }
             let error = match self.load_truth(place, &manifest) {
                 Ok(frame) => {
                     // Without room for a cache the rows are still right, only slower to get.
-                    let mapped = if keep == Keep::Cached { self.fill_cache(&manifest, &frame) } else { None };
+                    let mapped = if keep == Keep::Cached { self.cache.fill(&manifest, &frame) } else { None };
                     return Ok(Some((manifest, mapped.unwrap_or(frame))));
                 }
                 Err(e) => e,
@@ -265,31 +218,6 @@ impl EmbeddedStore {
                 _ => return Err(error),
             }
         }
-    }
-
-    /// Which slices of a cache to hash at this opening.
-    fn slices(&self) -> Range<usize> {
-        match self.options.hash_on_read {
-            HashOnRead::Never => 0..0,
-            HashOnRead::Sample => {
-                let turn = self.openings.fetch_add(1, Ordering::Relaxed) % cache::SLICES;
-                turn..turn + 1
-            }
-            HashOnRead::Always => 0..cache::SLICES,
-        }
-    }
-
-    pub(crate) fn open_cache<M: Described>(&self, manifest: &M) -> Option<Frame> {
-        let names = manifest.float_names();
-        cache::open(&cache::path_of(&self.root, manifest.sha256()), &expected(manifest, &names), self.slices())
-    }
-
-    fn fill_cache<M: Described>(&self, manifest: &M, frame: &Frame) -> Option<Frame> {
-        self.check_free().ok()?;
-        let names = manifest.float_names();
-        let bytes = cache::encode(frame, &expected(manifest, &names)).ok()?;
-        cache::publish(&cache::path_of(&self.root, manifest.sha256()), &bytes).ok()?;
-        self.open_cache(manifest)
     }
 
     /// Decodes the Parquet file after checking its digest.
@@ -337,44 +265,8 @@ impl Store for EmbeddedStore {
         meta: &DayMeta,
     ) -> Result<PutOutcome, StoreError> {
         let place = self.day_place(dataset, symbol, day)?;
-        let what = format!("{dataset} {symbol} {day}");
-        let frame = FrameRef::of_ticks(ticks);
-        frame.check(&what)?;
-        let constants = meta.underlying.iter().flat_map(|u| {
-            [
-                Constant::Text("underlying_contract", u.contract.to_string()),
-                Constant::Number("segment_id", u.segment_id),
-                Constant::Text("schedule_hash", u.schedule_hash.clone()),
-            ]
-        });
-        let schema = Column::schema_hash();
-        let identity = [
-            ("dataset", dataset.to_string()),
-            ("symbol", symbol.to_owned()),
-            ("trading_day", day.to_string()),
-            ("schema", schema.clone()),
-        ];
-        let bytes = parquet_file::encode(&frame, &constants.collect::<Vec<_>>(), &identity)
-            .map_err(|e| StoreError::Encode { what, why: e.to_string() })?;
-        let new = Manifest {
-            dataset,
-            symbol: symbol.to_owned(),
-            trading_day: day,
-            rows: frame.rows() as u64,
-            first_ts_ns: frame.ts_ns.first().copied().unwrap_or_default(),
-            last_ts_ns: frame.ts_ns.last().copied().unwrap_or_default(),
-            sha256: Digest::of(&bytes),
-            source: meta.source.clone(),
-            schema,
-            counting: meta.counting,
-            build: meta.build,
-            underlying: meta.underlying.clone(),
-        };
-        Ok(match self.put(&place, &bytes, new)? {
-            Put::Unchanged(m) => PutOutcome::Unchanged(m),
-            Put::Stored(m) => PutOutcome::Stored(m),
-            Put::Replaced(old, new) => PutOutcome::Replaced { old, new },
-        })
+        let (bytes, new) = encode_day(dataset, symbol, day, ticks, meta)?;
+        Ok(self.put(&place, &bytes, new)?.into())
     }
 
     fn manifest(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<Option<Manifest>, StoreError> {
@@ -400,13 +292,13 @@ impl Store for EmbeddedStore {
     fn load_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError> {
         let place = self.day_place(dataset, symbol, day)?;
         let missing = || StoreError::DayMissing { dataset: dataset.to_string(), symbol: symbol.to_owned(), day };
-        self.load(&place, Keep::Cached)?.map(|loaded| TickDay(Arc::new(loaded))).ok_or_else(missing)
+        self.load(&place, Keep::Cached)?.map(|(m, frame)| TickDay::new(m, frame)).ok_or_else(missing)
     }
 
     fn read_day(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<TickDay, StoreError> {
         let place = self.day_place(dataset, symbol, day)?;
         let missing = || StoreError::DayMissing { dataset: dataset.to_string(), symbol: symbol.to_owned(), day };
-        self.load(&place, Keep::Nothing)?.map(|loaded| TickDay(Arc::new(loaded))).ok_or_else(missing)
+        self.load(&place, Keep::Nothing)?.map(|(m, frame)| TickDay::new(m, frame)).ok_or_else(missing)
     }
 
     fn put_columns(
@@ -417,31 +309,8 @@ impl Store for EmbeddedStore {
         columns: &[NamedColumn<'_>],
     ) -> Result<ColumnsOutcome, StoreError> {
         let place = self.columns_place(key)?;
-        check_columns(key, columns)?;
-        let frame = FrameRef { ts_ns, seq, phase: None, floats: columns.iter().map(|c| (c.name, c.values)).collect() };
-        frame.check(&key.to_string())?;
-        let identity = [
-            ("dataset", key.kind.to_string()),
-            ("set", key.set.clone()),
-            ("symbol", key.symbol.clone()),
-            ("trading_day", key.trading_day.to_string()),
-            ("key", key.key.to_string()),
-        ];
-        let bytes = parquet_file::encode(&frame, &[], &identity)
-            .map_err(|e| StoreError::Encode { what: key.to_string(), why: e.to_string() })?;
-        let new = ColumnsManifest {
-            key: key.clone(),
-            columns: columns.iter().map(|c| c.name.to_owned()).collect(),
-            rows: frame.rows() as u64,
-            first_ts_ns: ts_ns.first().copied().unwrap_or_default(),
-            last_ts_ns: ts_ns.last().copied().unwrap_or_default(),
-            sha256: Digest::of(&bytes),
-        };
-        Ok(match self.put(&place, &bytes, new)? {
-            Put::Unchanged(m) => ColumnsOutcome::Unchanged(m),
-            Put::Stored(m) => ColumnsOutcome::Stored(m),
-            Put::Replaced(old, new) => ColumnsOutcome::Replaced { old, new },
-        })
+        let (bytes, new) = encode_columns(key, ts_ns, seq, columns)?;
+        Ok(self.put(&place, &bytes, new)?.into())
     }
 
     fn load_columns(&self, key: &ColumnsKey) -> Result<Option<ColumnsDay>, StoreError> {
@@ -500,6 +369,40 @@ impl Store for EmbeddedStore {
         check_name(collection)?;
         let path = self.record_path("record", collection, name)?;
         read_if_there(&path)?.map(|bytes| unseal(&path, &bytes)).transpose()
+    }
+
+    fn schedules(&self) -> Result<Vec<Variety>, StoreError> {
+        let variety = |path: PathBuf| path.file_stem()?.to_str()?.parse().ok();
+        Ok(list_dir(&self.root.join("schedule"))?.into_iter().filter_map(variety).collect())
+    }
+
+    fn records(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let name = |path: &Path| path.file_stem().and_then(|n| n.to_str()).map(str::to_owned);
+        let mut records = Vec::new();
+        for folder in list_dir(&self.root.join("record"))? {
+            let Some(collection) = folder.file_name().and_then(|n| n.to_str()) else { continue };
+            records.extend(list_dir(&folder)?.iter().filter_map(|p| Some((collection.to_owned(), name(p)?))));
+        }
+        records.sort();
+        Ok(records)
+    }
+
+    fn columns_keys(&self) -> Result<Vec<ColumnsKey>, StoreError> {
+        let mut keys = Vec::new();
+        for kind in ColumnKind::ALL {
+            for set in list_dir(&self.manifest_dir(kind.as_str()))? {
+                for key in list_dir(&set)? {
+                    for symbol in list_dir(&key)? {
+                        for path in list_dir(&symbol)? {
+                            let Some(bytes) = read_if_there(&path)? else { continue };
+                            keys.push(unseal::<ColumnsManifest>(&path, &bytes)?.key);
+                        }
+                    }
+                }
+            }
+        }
+        keys.sort();
+        Ok(keys)
     }
 
     fn flush(&self) -> Result<(), StoreError> {

@@ -40,7 +40,7 @@ pub enum StoreError {
         day: TradingDay,
     },
     /// A data file whose bytes are not those of its manifest.
-    #[error("{what}: the file {} is damaged: {why}", path.display())]
+    #[error("{what}: {} is damaged: {why}", path.display())]
     DayCorrupt {
         /// Dataset, symbol and day.
         what: String,
@@ -117,6 +117,104 @@ pub enum StoreError {
         /// The encoder's word.
         why: String,
     },
+    /// No server answers, or it stopped answering for longer than the setting allows.
+    #[error("QuestDB at {url} does not answer: {why}")]
+    Unreachable {
+        /// The server's address.
+        url: String,
+        /// The last failure.
+        why: String,
+    },
+    /// A server of a version that this program was not made for.
+    #[error("QuestDB at {url} is version {found}, needed is {needed}")]
+    ServerVersion {
+        /// The server's address.
+        url: String,
+        /// The version that it says.
+        found: String,
+        /// The versions that will do.
+        needed: &'static str,
+    },
+    /// A server that acknowledges writes before they are on the disk.
+    #[error("QuestDB at {url} runs with cairo.commit.mode={found}: what it acknowledges may be lost in a power cut")]
+    ServerUnsafe {
+        /// The server's address.
+        url: String,
+        /// The mode that it says.
+        found: String,
+    },
+    /// A server that takes no writes.
+    #[error("QuestDB at {url} is read-only: {why}")]
+    ServerReadOnly {
+        /// The server's address.
+        url: String,
+        /// What was to be written, or the server's word.
+        why: String,
+    },
+    /// A server that does not know who asks.
+    #[error("QuestDB at {url} refuses access: {why}")]
+    ServerAccess {
+        /// The server's address.
+        url: String,
+        /// The server's word.
+        why: String,
+    },
+    /// A table that accepts writes and shows none of them.
+    #[error("the table {table} of QuestDB at {url} is suspended at transaction {at}: {why}")]
+    Suspended {
+        /// The server's address.
+        url: String,
+        /// The table.
+        table: String,
+        /// The last transaction that can be read.
+        at: i64,
+        /// What stopped it.
+        why: String,
+    },
+    /// Acknowledged rows that did not become visible.
+    #[error("the table {table} of QuestDB at {url} stands at transaction {at} of {target} for {waited_s} s")]
+    NotVisible {
+        /// The server's address.
+        url: String,
+        /// The table.
+        table: String,
+        /// The last transaction that can be read.
+        at: i64,
+        /// The transaction waited for.
+        target: i64,
+        /// How long it did not move, seconds.
+        waited_s: u64,
+    },
+    /// A table of this store's name that is another one.
+    #[error("the table {table} of QuestDB at {url} is not the store's: {why}")]
+    ServerSchema {
+        /// The server's address.
+        url: String,
+        /// The table.
+        table: String,
+        /// The first difference.
+        why: String,
+    },
+    /// Anything else that a server refused.
+    #[error("QuestDB at {url} refused {what}: {why}")]
+    ServerRefused {
+        /// The server's address.
+        url: String,
+        /// What was asked.
+        what: String,
+        /// The server's word.
+        why: String,
+    },
+    /// An address, prefix or login that cannot be used.
+    #[error("{key} = `{value}` cannot be used: {why}")]
+    BadServer {
+        /// The setting.
+        key: &'static str,
+        /// Its value, without a password.
+        value: String,
+        /// The rule that is broken.
+        why: &'static str,
+    },
 }
 
 impl StoreError {
@@ -136,6 +234,16 @@ impl StoreError {
             Self::DiskFull { .. } => "disk_full",
             Self::MinFree { .. } => "min_free",
             Self::Encode { .. } => "store_encode",
+            Self::Unreachable { .. } => "questdb_unreachable",
+            Self::ServerVersion { .. } => "questdb_version",
+            Self::ServerUnsafe { .. } => "questdb_commit_mode",
+            Self::ServerReadOnly { .. } => "questdb_read_only",
+            Self::ServerAccess { .. } => "questdb_access",
+            Self::Suspended { .. } => "questdb_suspended",
+            Self::NotVisible { .. } => "questdb_lagging",
+            Self::ServerSchema { .. } => "questdb_schema",
+            Self::ServerRefused { .. } => "questdb_refused",
+            Self::BadServer { .. } => "questdb_address",
         }
     }
 
@@ -184,6 +292,37 @@ impl From<StoreError> for Problem {
             }
             StoreError::MinFree { .. } => (ErrorClass::Limit, "free some space, or lower store.min_free_gib"),
             StoreError::Encode { .. } => (ErrorClass::Internal, "report this with the input file"),
+            StoreError::Unreachable { .. } => (
+                ErrorClass::Unavailable,
+                "start it (`cargo xtask questdb up` starts one on this machine), or mend store.questdb_url",
+            ),
+            StoreError::ServerVersion { .. } => {
+                (ErrorClass::User, "name a server of that version, or keep store.backend = embedded")
+            }
+            StoreError::ServerUnsafe { .. } => {
+                (ErrorClass::User, "set cairo.commit.mode=sync on the server (QDB_CAIRO_COMMIT_MODE=sync)")
+            }
+            StoreError::ServerReadOnly { .. } => {
+                (ErrorClass::Unavailable, "write to the primary, or take readonly=true out of the server's settings")
+            }
+            StoreError::ServerAccess { .. } => {
+                (ErrorClass::User, "set store.questdb_user, and its password as GHTRADER_QUESTDB_PASSWORD")
+            }
+            StoreError::Suspended { table, .. } => {
+                let remedy = format!("mend what stopped it, then say ALTER TABLE {table} RESUME WAL: no row is lost");
+                return Self::new(e.code(), ErrorClass::Unavailable, e.to_string(), remedy);
+            }
+            StoreError::NotVisible { .. } => {
+                (ErrorClass::Unavailable, "look at the server's log and load; raise store.questdb_wait_s if it is slow")
+            }
+            StoreError::ServerSchema { .. } => {
+                (ErrorClass::User, "rename or drop that table, or choose another store.questdb_prefix")
+            }
+            StoreError::ServerRefused { .. } => (ErrorClass::Unavailable, "look at the server's log"),
+            StoreError::BadServer { .. } => (
+                ErrorClass::User,
+                "write http://HOST:PORT, a prefix of a-z, 0-9 and _, and the password into GHTRADER_QUESTDB_PASSWORD",
+            ),
         };
         Problem::new(e.code(), class, e.to_string(), remedy)
     }

@@ -1,7 +1,8 @@
 //! Rows as columns inside the store: what every kind of file holds.
 
-use crate::StoreError;
-use arrow_buffer::ScalarBuffer;
+use crate::cache::checksum;
+use crate::{NamedColumn, StoreError};
+use arrow_buffer::{ScalarBuffer, ToByteSlice as _};
 use ghtrader_core::{Column, Phase, TICK_COLUMNS, TickView};
 
 /// Columns that every file has, beside its floats.
@@ -30,8 +31,33 @@ impl<'a> FrameRef<'a> {
         Self { ts_ns: ticks.ts_ns, seq: ticks.seq, phase: Some(ticks.phase), floats }
     }
 
+    pub(crate) fn of_columns(ts_ns: &'a [i64], seq: &'a [u32], columns: &[NamedColumn<'a>]) -> Self {
+        Self { ts_ns, seq, phase: None, floats: columns.iter().map(|c| (c.name, c.values)).collect() }
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.ts_ns.len()
+    }
+
+    /// A checksum against accidents over all values, any NaN equal to any other: 16 hex digits.
+    pub(crate) fn checksum(&self) -> String {
+        let mut words: Vec<u64> = Vec::with_capacity(self.rows() + 8);
+        let mut sum = self.rows() as u64;
+        let mut add = |column: &mut dyn Iterator<Item = u64>| {
+            words.clear();
+            words.extend(column);
+            words.resize(words.len().next_multiple_of(8), 0);
+            sum = sum.rotate_left(23).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ checksum(words.to_byte_slice());
+        };
+        add(&mut self.ts_ns.iter().map(|v| v.cast_unsigned()));
+        add(&mut self.seq.iter().map(|v| u64::from(*v)));
+        if let Some(phase) = self.phase {
+            add(&mut phase.iter().map(|v| u64::from(*v)));
+        }
+        for (_, values) in &self.floats {
+            add(&mut values.iter().map(|v| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() }));
+        }
+        format!("{sum:016x}")
     }
 
     /// Refuses rows that no reader should ever see.
@@ -97,6 +123,16 @@ impl Frame {
             && self.phase == other.phase
             && self.floats.len() == other.floats.len()
             && self.floats.iter().zip(&other.floats).all(|(a, b)| bits(a, b))
+    }
+
+    /// The same rows on their way to a file, the floats under these names.
+    pub(crate) fn borrowed<'a>(&'a self, names: &'a [String]) -> FrameRef<'a> {
+        FrameRef {
+            ts_ns: &self.ts_ns,
+            seq: &self.seq,
+            phase: self.phase.as_deref(),
+            floats: names.iter().map(String::as_str).zip(self.floats.iter().map(|c| &c[..])).collect(),
+        }
     }
 
     /// The rows as ticks; empty slices stand for columns that a frame of built columns lacks.

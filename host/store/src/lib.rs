@@ -9,13 +9,17 @@
 //! <root>/cache/<sha256>.arrow                                      memory-mapped copies, rebuilt when missing
 //! <root>/quarantine/                                               what `verify` took out
 //! ```
+//! The same behind a server: [`QuestDbStore`] keeps symbol-days as rows of a few tables and gives the same digests.
+//!
 //! Symbol and trading day are in the path, not in the file: a column that is both makes pandas refuse the whole folder, while
 //! Polars, DuckDB and pandas all add the columns of a hive path. `datetime` is a timestamp in ns, UTC; a missing number is null.
 
 mod cache;
 mod columns;
 mod copy;
+mod day;
 mod embedded;
+mod encode;
 mod error;
 mod frame;
 mod manifest;
@@ -23,13 +27,16 @@ mod map;
 mod parquet_file;
 mod place;
 mod publish;
+mod questdb;
 mod schedule;
 mod table_file;
 mod verify;
 
+pub use self::questdb::{QuestDbOptions, QuestDbStore};
 pub use columns::{ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, NamedColumn};
-pub use copy::copy_days;
-pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions, TickDay};
+pub use copy::{Copied, CopyReport, CopySelection, DayDifference, copy_days, copy_store, differences};
+pub use day::TickDay;
+pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions};
 pub use error::StoreError;
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};
@@ -135,6 +142,24 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `manifest_corrupt`, `store_unreadable`, `bad_symbol`.
     fn load_record(&self, collection: &str, name: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// The varieties that have a main schedule, sorted.
+    ///
+    /// # Errors
+    /// `store_unreadable`.
+    fn schedules(&self) -> Result<Vec<Variety>, StoreError>;
+
+    /// Collection and name of every record, sorted.
+    ///
+    /// # Errors
+    /// `store_unreadable`.
+    fn records(&self) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// The keys of all built columns, sorted.
+    ///
+    /// # Errors
+    /// `manifest_corrupt`, `store_unreadable`.
+    fn columns_keys(&self) -> Result<Vec<ColumnsKey>, StoreError>;
 
     /// Makes every write that was acknowledged survive a crash of the machine; a crash of the process takes none of them.
     /// Call it once at the end of a job; dropping the store does it too.

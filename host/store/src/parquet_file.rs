@@ -195,11 +195,11 @@ pub(crate) fn decode(file: Bytes, rows: usize, with_phase: bool, floats: &[Strin
     })
 }
 
-fn phase_number(text: &str) -> Option<u8> {
+pub(crate) fn phase_number(text: &str) -> Option<u8> {
     Phase::ALL.into_iter().find(|p| p.as_str() == text).map(|p| p as u8)
 }
 
-fn nan_for_null(array: &PrimitiveArray<Float64Type>) -> ScalarBuffer<f64> {
+pub(crate) fn nan_for_null(array: &PrimitiveArray<Float64Type>) -> ScalarBuffer<f64> {
     let Some(nulls) = array.nulls().filter(|n| n.null_count() > 0) else { return array.values().clone() };
     array.values().iter().zip(nulls).map(|(v, there)| if there { *v } else { f64::NAN }).collect()
 }

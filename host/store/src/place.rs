@@ -2,7 +2,7 @@
 
 use crate::cache::Expected;
 use crate::frame::tick_float_names;
-use crate::{ColumnsManifest, Manifest};
+use crate::{ColumnsManifest, ColumnsOutcome, Manifest, PutOutcome};
 use ghtrader_core::Digest;
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::PathBuf;
@@ -11,6 +11,53 @@ use std::path::PathBuf;
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     pub(crate) manifest: PathBuf,
+}
+
+/// What a read leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// A mapped copy for the next reader.
+    Cached,
+    /// Nothing.
+    Nothing,
+}
+
+/// What a write found and left.
+pub(crate) enum Put<M> {
+    Unchanged(M),
+    Stored(M),
+    Replaced(Digest, M),
+}
+
+impl<M: Described> Put<M> {
+    /// What became of a symbol-day, by what was there before.
+    pub(crate) fn of(old: Option<&M>, new: M) -> Self {
+        match old {
+            Some(old) if old.sha256() != new.sha256() => Self::Replaced(*old.sha256(), new),
+            Some(_) => Self::Unchanged(new),
+            None => Self::Stored(new),
+        }
+    }
+}
+
+impl From<Put<Manifest>> for PutOutcome {
+    fn from(put: Put<Manifest>) -> Self {
+        match put {
+            Put::Unchanged(m) => Self::Unchanged(m),
+            Put::Stored(m) => Self::Stored(m),
+            Put::Replaced(old, new) => Self::Replaced { old, new },
+        }
+    }
+}
+
+impl From<Put<ColumnsManifest>> for ColumnsOutcome {
+    fn from(put: Put<ColumnsManifest>) -> Self {
+        match put {
+            Put::Unchanged(m) => Self::Unchanged(m),
+            Put::Stored(m) => Self::Stored(m),
+            Put::Replaced(old, new) => Self::Replaced { old, new },
+        }
+    }
 }
 
 /// What a manifest says about its file; ticks and built columns have different manifests and one kind of file.

@@ -118,3 +118,16 @@ pub(crate) fn check_name(name: &str) -> Result<&str, StoreError> {
     let ok = !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.bytes().all(allowed);
     if ok { Ok(name) } else { Err(StoreError::BadSymbol { name: name.to_owned() }) }
 }
+
+/// Refuses to write below a bound of free space; 0 = no bound.
+pub(crate) fn check_free(root: &Path, min_free_gib: u64) -> Result<(), StoreError> {
+    if min_free_gib == 0 {
+        return Ok(());
+    }
+    let stat = rustix::fs::statvfs(root).map_err(|e| StoreError::read(root, &e.into()))?;
+    let free_mib = ((u128::from(stat.f_bavail) * u128::from(stat.f_frsize)) >> 20) as u64;
+    if free_mib < min_free_gib.saturating_mul(1024) {
+        return Err(StoreError::MinFree { root: root.to_owned(), free_mib, min_free_gib });
+    }
+    Ok(())
+}

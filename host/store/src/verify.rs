@@ -159,15 +159,7 @@ impl Verifier<'_> {
             Ok(frame) => {
                 self.report.rows += manifest.rows() as u64;
                 self.report.hashed_bytes += if self.deep { fs::metadata(&file).map_or(0, |m| m.len()) } else { 0 };
-                let mapped = self.store.open_cache(manifest);
-                let same = match (&frame, &mapped) {
-                    (Some(truth), Some(mapped)) => truth.same_bits(mapped),
-                    (_, mapped) => mapped.is_some(),
-                };
-                if cached.exists() && !same {
-                    fs::remove_file(&cached).map_err(|e| StoreError::write(&cached, &e))?;
-                    self.report.dropped_caches += 1;
-                }
+                self.report.dropped_caches += u64::from(self.store.cache.check(manifest, frame.as_ref())?);
                 Ok(())
             }
             Err(e @ StoreError::DayCorrupt { .. }) => {

@@ -15,6 +15,7 @@ mod kills;
 mod main_l5;
 mod replay;
 mod sandbox;
+mod store;
 mod stream;
 mod study;
 mod swap;
@@ -39,13 +40,14 @@ fn main() -> Result<()> {
         "main" => main_l5::run(rest),
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
+        "store" => store::run(rest),
         "stream" => stream::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
         "study" if rest.first().is_some_and(|n| n == "compare") => versions::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, main, replay, sandbox, stream, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, main, replay, sandbox, store, stream, study and swap"
         ),
     }
 }

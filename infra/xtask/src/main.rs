@@ -4,6 +4,7 @@
 
 mod guests;
 mod python;
+mod questdb;
 mod slurm;
 mod steps;
 
@@ -19,14 +20,17 @@ cargo xtask COMMAND
   test --ray                         installs Ray, and runs the tests of batches on many machines alone
   test --slurm                       installs Slurm, and runs a batch as an array; some minutes
 
-  setup [--ray] [--slurm]            installs what is missing: guest target, Python packages of the tests; on demand Ray
+  setup [--ray] [--slurm]            installs what is missing: guest target, Python packages of the tests, Java and the jar of
+                                     QuestDB (by Maven, 30 MB in the user's cache); on demand Ray
                                      (in the user's cache, 0.5 GB) and Slurm (Debian's packages)
+  questdb up|down|status             a QuestDB server on loopback, by process id; --dir, --port, --pg-port
   plugins                            builds and packs the reference plugins into plugins/target/artifacts
   lint                               formatting and clippy, warnings are errors
   doc                                the API documentation of every crate
   bench import|replay|features       rows a second, against a peer or the native build in the same run
   bench main [--json]                main_l5 rows a second, and a day's update over 1, 10 and 100 days of history
   bench decide                       tick → decision of a lineup in wasm, against the same code native
+  bench store [--days N] [--json]    both back ends: rows a second, bytes a row, against QuestDB's Python client and Polars
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(rest),
         "setup" => setup(rest),
+        "questdb" => questdb::run(rest),
         "plugins" => {
             let host = host_build().run("build the host");
             host.and_then(|()| guests::build()).map(drop)
@@ -95,6 +100,7 @@ fn setup(args: &[String]) -> Result<(), Failure> {
     }
     guests::setup()?;
     python::PEERS.setup()?;
+    questdb::setup()?;
     if args.iter().any(|a| a == "--ray") {
         let python = python::RAY.setup()?;
         eprintln!("Ray is installed: {}", python.display());
@@ -115,6 +121,7 @@ fn test(args: &[String]) -> Result<(), Failure> {
     guests::setup()?;
     components()?;
     let python = python::PEERS.setup()?;
+    questdb::try_setup();
     cargo(&["fmt", "--all", "--check"]).run("check the formatting of the host")?;
     let plugins = root().join("plugins");
     let mut format = cargo(&["fmt", "--check"]);
@@ -192,7 +199,8 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, features, decide, swap, batch, author, sandbox, stream or engine".to_owned(),
+            "bench what? import, replay, store, features, decide, swap, batch, author, sandbox, stream or engine"
+                .to_owned(),
         ));
     };
     guests::setup()?;
@@ -207,7 +215,10 @@ fn bench(args: &[String]) -> Result<(), Failure> {
     let mut step = Step::new(steps::binary("ghtrader-bench"));
     step.args(args);
     step.env("GHTRADER_ARTEFACTS", artefacts);
-    if kind == "import" {
+    if kind == "store" {
+        questdb::setup()?;
+    }
+    if kind == "import" || kind == "store" {
         step.env("GHTRADER_PYTHON", python::PEERS.setup()?);
     }
     if kind == "engine" && args.iter().any(|arg| arg == "--peer") {

@@ -12,7 +12,7 @@ pub(crate) struct Environment {
 /// The readers and peers of tests and benchmarks.
 pub(crate) const PEERS: Environment = Environment {
     folder: "python",
-    packages: &["duckdb==2.0.0", "numpy==2.4.6", "pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"],
+    packages: &["duckdb==2.0.0", "numpy==2.4.6", "pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1", "questdb==6.0.0"],
 };
 
 /// Ray for batches on many machines, and what checks the Kubernetes file; 0.5 GB, so only when somebody asks for it.

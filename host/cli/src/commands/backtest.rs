@@ -95,7 +95,7 @@ fn perform(context: &Context, spec: &RunSpec, walk: Option<&WalkSpec>, base: &Pa
     }
     let host = plugin::host(context)?;
     let store = context.store()?;
-    let prepared = context.with_project(&store, &host, |project| prepare(project, spec, base, None))?;
+    let prepared = context.with_project(&*store, &host, |project| prepare(project, spec, base, None))?;
     let (result, report) = execute(spec, &prepared, context.block_rows())?;
     Ok(Performed { prepared, result, report, walk: None })
 }

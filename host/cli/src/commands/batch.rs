@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem
         Batch::Features { manifest } => {
             let (host, store) = (plugin::host(context)?, context.store()?);
             let manifest = Manifest::open(&manifest)?;
-            let built = context.with_project(&store, &host, |project| build_batch_features(project, &manifest))?;
+            let built = context.with_project(&*store, &host, |project| build_batch_features(project, &manifest))?;
             let body =
                 json!({ "batch": manifest.digest, "feature_days_built": built.0, "feature_days_reused": built.1 });
             emit(context.json, &body, |_| format!("{} days of features computed, {} were there", built.0, built.1))?;
@@ -98,7 +98,7 @@ fn plan_batch(context: &Context, file: &Path, base: &Path, out: &Path, results: 
     let host = plugin::host(context)?;
     let store = context.store()?;
     let max_jobs = context.settings.integer("batch.max_jobs").unsigned_abs();
-    let planned = context.with_project(&store, &host, |project| plan(project, &spec, base, max_jobs))?;
+    let planned = context.with_project(&*store, &host, |project| plan(project, &spec, base, max_jobs))?;
     let digest = planned.write(out)?;
     let reused = match results {
         Some(dir) => planned.reused(&Results::open(dir)?)?,
@@ -213,7 +213,7 @@ fn bare(context: &Context, asked: &Asked, file: &Path) -> Result<ExitCode, Probl
     };
     let (settled, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let total = places.len() as u64;
-    let report = context.with_project(&store, &host, |project| {
+    let report = context.with_project(&*store, &host, |project| {
         run_jobs(project, &manifest, &places, &results, options, &|event| {
             match event {
                 JobEvent::Started(id) => return say(&format!("start {id}")),

@@ -91,7 +91,7 @@ pub(crate) fn run(context: &Context, run: &Path, seed: u64, native: &[PathBuf]) 
     let (mut check, took) = {
         let store = context.store()?;
         let began = Instant::now();
-        let (lineup, prepared) = context.with_project(&store, &host, |project| {
+        let (lineup, prepared) = context.with_project(&*store, &host, |project| {
             let lineup = Lineup::load(project, &spec, &base, scoring.clone())?;
             Ok((lineup, prepare(project, &spec, &base, scoring.clone())?))
         })?;
@@ -105,7 +105,7 @@ pub(crate) fn run(context: &Context, run: &Path, seed: u64, native: &[PathBuf]) 
         }
         check.on_threads()?;
         check.cut_otherwise(seed)?;
-        context.with_project(&store, &host, |project| check.on_a_copy(project, &elsewhere, &base, &lineup))?;
+        context.with_project(&*store, &host, |project| check.on_a_copy(project, &elsewhere, &base, &lineup))?;
         for plugin in &native {
             check.natively(plugin, &lineup)?;
         }

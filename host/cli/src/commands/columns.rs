@@ -29,8 +29,8 @@ pub(crate) fn run(context: &Context, role: Role, command: Columns) -> Result<Exi
         .parse_params(given.iter().map(|(k, v)| (k.as_str(), v.as_str())))
         .map_err(|f| Finding::into_problem(&f))?;
     let store = context.store()?;
-    let schedule = main_contract::stored_schedule(&store, &var)?;
-    let report = build(context, &store, &schedule, &plugin, &params, full)?;
+    let schedule = main_contract::stored_schedule(&*store, &var)?;
+    let report = build(context, &*store, &schedule, &plugin, &params, full)?;
     emit(context.json, &report, |r| {
         let failed: Vec<String> =
             r.failed.iter().map(|f| format!("\nfailed {}: {}", f.trading_day, f.message)).collect();

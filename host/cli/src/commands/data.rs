@@ -2,6 +2,7 @@
 
 use super::quality;
 use crate::args::{Data, ImportFormat};
+use crate::commands::db;
 use crate::context::{Context, io_problem};
 use crate::output::{document, emit, grouped, table};
 use ghtrader_backtest::volume_split_json;
@@ -43,7 +44,7 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             spec.rows_per_day = rows_per_day.unwrap_or(spec.rows_per_day);
             let report = match out {
                 Some(dir) => synth_to_csv(context, spec, &dir)?,
-                None => synth_to_store(context, spec, &context.store()?)?,
+                None => synth_to_store(context, spec, &*context.store()?)?,
             };
             emit(context.json, &report, synth_text)?;
         }
@@ -79,23 +80,11 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             let (symbol, Some(day)) = (symbol.unwrap_or_default(), day) else { return Ok(ExitCode::SUCCESS) };
             let policy = quality::policy(context, &symbol)?;
             let store = context.store()?;
-            let report = report_day(&store, &symbol, day, &policy, &context.calendar, ContractTable::builtin())?;
-            let volume_split = volume_split(context, &store, &report)?;
+            let report = report_day(&*store, &symbol, day, &policy, &context.calendar, ContractTable::builtin())?;
+            let volume_split = volume_split(context, &*store, &report)?;
             emit(context.json, &SplitDayReport { report, volume_split }, report_text)?;
         }
-        Data::Verify { deep } => {
-            let report = context.store()?.verify(deep)?;
-            emit(context.json, &report, |r| {
-                let bad: Vec<String> =
-                    r.bad.iter().map(|b| format!("\n  bad: {} ({}): {}", b.what, b.path.display(), b.why)).collect();
-                format!("{} symbol-days, {} rows: {} bad{}", r.days, grouped(r.rows as i64), r.bad.len(), bad.concat())
-            })?;
-            return Ok(if report.is_ok() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(ErrorClass::Negative.exit_code())
-            });
-        }
+        Data::Verify { deep, against } => return db::verify(context, deep, against),
         Data::Schema => {
             let columns: Vec<&str> = std::iter::once("symbol").chain(Column::all().map(Column::name)).collect();
             let body = json!({ "schema_hash": Column::schema_hash(), "columns": columns });
@@ -147,7 +136,7 @@ pub(crate) fn import_files(
     let mut options = ImportOptions { calendar: &context.calendar, ..ImportOptions::new(&rejects) };
     adjust(&mut options);
     let store = context.store()?;
-    let summary = import(files, &options, &store, &|p| {
+    let summary = import(files, &options, &*store, &|p| {
         context.progress.show("import", &p.item, p.done_bytes, p.total_bytes, "B");
     });
     context.progress.finish();

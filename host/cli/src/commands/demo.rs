@@ -48,30 +48,30 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     let store = context.store()?;
 
     let source = if command.ticks.is_empty() {
-        synthetic(&context, &command, &store)?
+        synthetic(&context, &command, &*store)?
     } else {
-        imported(&context, &command.ticks, &store)?
+        imported(&context, &command.ticks, &*store)?
     };
     clock.done("ticks", &source.text);
     let mut notes = source.notes.clone();
-    let schedule_report = schedule(&context, &store, &source.variety, &mut notes)?;
-    let schedule = main_contract::stored_schedule(&store, &source.variety)?;
+    let schedule_report = schedule(&context, &*store, &source.variety, &mut notes)?;
+    let schedule = main_contract::stored_schedule(&*store, &source.variety)?;
     clock.done(
         "main schedule",
         &format!("{} days, {} rolls", schedule_report["rows"], schedule.rows().last().map_or(0, |r| r.segment_id)),
     );
-    let main_l5 = main_contract::build(&context, &store, &schedule, MainL5Options::default())?;
+    let main_l5 = main_contract::build(&context, &*store, &schedule, MainL5Options::default())?;
     main_l5.check_health()?;
     clock.done("main_l5", &format!("{} rows", grouped(main_l5.rows as i64)));
     let symbol = source.variety.main_symbol();
-    let validation = document(&quality::validated(&context, &store, &symbol, (None, None), false)?)?;
+    let validation = document(&quality::validated(&context, &*store, &symbol, (None, None), false)?)?;
     clock.done("validation", validation["state"]["overall"].as_str().unwrap_or("done"));
 
     let host = plugin::host(&context)?;
     let features = [(plugin::load(&host, &plugins.join("core-factors.wasm"))?, ghtrader_plugin::Params::new())];
     let label = plugin::load(&host, &plugins.join("direction.wasm"))?;
     let (set, day_starts) =
-        train::training_set(&context, &store, &schedule, &features, &label, HORIZON_ROWS, (None, None))?;
+        train::training_set(&context, &*store, &schedule, &features, &label, HORIZON_ROWS, (None, None))?;
     clock.done(
         "features and labels",
         &format!("{} rows of {} columns", grouped(set.rows() as i64), set.columns.len() + 1),
@@ -90,14 +90,14 @@ pub(crate) fn run(context: &Context, command: Demo) -> Result<ExitCode, Problem>
     for name in STRATEGIES {
         let spec = run_spec(name, &source.variety, &context);
         let scoring = (name == "score-threshold").then(scoring);
-        let prepared = context.with_project(&store, &host, |project| prepare(project, &spec, &plugins, scoring))?;
+        let prepared = context.with_project(&*store, &host, |project| prepare(project, &spec, &plugins, scoring))?;
         let (result, report) = execute(&spec, &prepared, context.block_rows())?;
         clock.done(name, &format!("{} rows under {} fill models", grouped(result.rows as i64), result.models.len()));
         runs.push((name, spec, prepared, result, report));
     }
 
     let place = (&source.variety, plugins.as_path(), command.out.as_path());
-    let versions = versions::run(&context, &store, &host, place, trained.as_ref())?;
+    let versions = versions::run(&context, &*store, &host, place, trained.as_ref())?;
     clock.done("batch", &versions.text());
 
     let walk_forward = match &trained {

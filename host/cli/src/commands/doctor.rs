@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::output::emit;
 use ghtrader_core::{ErrorClass, Problem, TradingDay};
 use ghtrader_plugin::{HostConfig, PluginHost};
-use ghtrader_store::Store;
 use ghtrader_toolchain::{REMEDY, TARGET, Toolchain};
 use serde::Serialize;
 use std::path::Path;
@@ -169,12 +168,19 @@ fn root(root: &Path) -> Check {
 
 fn store(context: &Context) -> Check {
     let data = context.dir("data_dir");
-    if !data.exists() {
-        return Check::new("store", State::Ok, format!("{} is made by the first import", data.display()), "");
-    }
+    let (place, remedy) = match context.settings.text_of("store.backend") {
+        Some("questdb") => {
+            let url = context.settings.text_of("store.questdb_url").unwrap_or_default();
+            (format!("QuestDB at {url}"), "start the server, or mend what is named: cargo xtask questdb up")
+        }
+        _ if !data.exists() => {
+            return Check::new("store", State::Ok, format!("{} is made by the first import", data.display()), "");
+        }
+        _ => (data.display().to_string(), "ghtrader data verify"),
+    };
     match context.store().and_then(|s| Ok(s.symbols(ghtrader_store::Dataset::Ticks)?.len())) {
-        Ok(symbols) => Check::new("store", State::Ok, format!("{}: {symbols} symbols", data.display()), ""),
-        Err(problem) => Check::new("store", State::Missing, problem.what, "ghtrader data verify"),
+        Ok(symbols) => Check::new("store", State::Ok, format!("{place}: {symbols} symbols"), ""),
+        Err(problem) => Check::new("store", State::Missing, problem.what, remedy),
     }
 }
 

@@ -39,16 +39,16 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
             } else {
                 ScheduleSource::OpenInterest(rule(context, &var))
             };
-            let report = schedule(context, &context.store()?, &var, &source)?;
+            let report = schedule(context, &*context.store()?, &var, &source)?;
             emit(context.json, &report, schedule_text)?;
         }
         Main::Build { var, full, workers } => {
             let store = context.store()?;
-            let schedule = stored_schedule(&store, &var)?;
+            let schedule = stored_schedule(&*store, &var)?;
             let workers =
                 workers.map_or(context.settings.integer(key(&var, "main_l5.total_workers")) as usize, usize::from);
             let report =
-                build(context, &store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
+                build(context, &*store, &schedule, MainL5Options { workers, full, ..MainL5Options::default() })?;
             let unhealthy = report.check_health().map_err(Problem::from).err();
             // One document: what was built, and why that is not enough.
             let mut body = document(&report)?;
@@ -62,7 +62,7 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
             }
         }
         Main::Show { var } => {
-            let schedule = stored_schedule(&context.store()?, &var)?;
+            let schedule = stored_schedule(&*context.store()?, &var)?;
             let body = json!({ "variety": var, "schedule_hash": schedule.hash(), "source": schedule.source(), "rows": schedule.rows() });
             emit(context.json, &body, |_| {
                 let rows: Vec<Vec<String>> = schedule

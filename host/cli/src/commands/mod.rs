@@ -10,6 +10,7 @@ pub(crate) mod columns;
 mod compare;
 mod config;
 mod data;
+mod db;
 mod demo;
 mod doctor;
 mod gate;
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
     let context = Context::new(&cli.global)?;
     let result = match cli.command {
         Command::Data(command) => data::run(&context, command),
+        Command::Db(command) => db::run(&context, command),
         Command::Main(command) => main_contract::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
         Command::Lineup(command) => lineup::run(&context, command),

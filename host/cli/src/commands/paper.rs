@@ -152,9 +152,9 @@ fn source(context: &Context, flags: &PaperRun, variety: &Variety) -> Result<Sour
         }
         PaperSource::Replay => {
             let store = context.store()?;
-            let schedule = super::main_contract::stored_schedule(&store, variety)?;
+            let schedule = super::main_contract::stored_schedule(&*store, variety)?;
             let days =
-                base_days(&store, &context.calendar, &schedule, flags.day.or(flags.from), flags.day.or(flags.to))?;
+                base_days(&*store, &context.calendar, &schedule, flags.day.or(flags.from), flags.day.or(flags.to))?;
             Ok(Box::new(days.into_iter().map(SourceDay::recorded)))
         }
     }

@@ -92,7 +92,7 @@ pub(crate) fn validate_days(
     incremental: bool,
     full_report: bool,
 ) -> Result<ExitCode, Problem> {
-    let mut report = validated(context, &context.store()?, symbol, days, incremental)?;
+    let mut report = validated(context, &*context.store()?, symbol, days, incremental)?;
     let expected = report.days_expected;
     if !full_report {
         let product = product_of(symbol)?;
@@ -164,7 +164,7 @@ pub(crate) fn profile(context: &Context, symbol: &str) -> Result<ExitCode, Probl
 }
 
 pub(crate) fn cover(context: &Context, var: &Variety) -> Result<(), Problem> {
-    let symbols = coverage(&context.store()?, var, &context.calendar, ContractTable::builtin())?;
+    let symbols = coverage(&*context.store()?, var, &context.calendar, ContractTable::builtin())?;
     emit(context.json, &json!({ "variety": var, "symbols": symbols }), |_| {
         let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());
         let percent = |share: f64| format!("{:.2} %", share * 100.0);
@@ -192,7 +192,7 @@ pub(crate) fn cover(context: &Context, var: &Variety) -> Result<(), Problem> {
 }
 
 pub(crate) fn fields(context: &Context, symbol: &str, (from, to): Days) -> Result<(), Problem> {
-    let facts = day_facts(&context.store()?, FactsScope { symbol, from, to }, ContractTable::builtin())?;
+    let facts = day_facts(&*context.store()?, FactsScope { symbol, from, to }, ContractTable::builtin())?;
     let (_, symbol) = stored_symbol(symbol)?;
     emit(context.json, &json!({ "symbol": symbol, "days": facts }), |_| {
         let rows: Vec<Vec<String>> = facts.iter().map(fields_row).collect();
@@ -243,7 +243,7 @@ fn fields_row(day: &DayFacts) -> Vec<String> {
 pub(crate) fn page(context: &Context, var: &Variety, out: Option<PathBuf>) -> Result<ExitCode, Problem> {
     let store = context.store()?;
     let table = ContractTable::builtin();
-    let covered = coverage(&store, var, &context.calendar, table)?;
+    let covered = coverage(&*store, var, &context.calendar, table)?;
     if covered.is_empty() {
         return Err(Problem::new(
             "days_missing",
@@ -252,9 +252,9 @@ pub(crate) fn page(context: &Context, var: &Variety, out: Option<PathBuf>) -> Re
             "ghtrader data import FILE, or ghtrader data synth for a made-up market",
         ));
     }
-    let facts = |symbol: &str| day_facts(&store, FactsScope { symbol, from: None, to: None }, table);
+    let facts = |symbol: &str| day_facts(&*store, FactsScope { symbol, from: None, to: None }, table);
     let facts: Vec<Vec<DayFacts>> = covered.iter().map(|c| facts(&c.symbol)).collect::<Result<_, _>>()?;
-    let validation = validated(context, &store, &var.main_symbol(), (None, None), false)?;
+    let validation = validated(context, &*store, &var.main_symbol(), (None, None), false)?;
     let schedule = store.load_schedule(var)?;
     let html = data_page(&DataPage {
         variety: var,

@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, command: Train) -> Result<ExitCode, Problem
     let store = context.store()?;
     let horizon_rows = horizon.unwrap_or(context.settings.integer("train.horizon") as u32);
     let settings = settings(context);
-    let trained = train(context, &store, &var, &features, &label, horizon_rows, &settings)?;
+    let trained = train(context, &*store, &var, &features, &label, horizon_rows, &settings)?;
     let artefact = trained.walk.artefact(&trained.set, &settings, "ghtrader train run logistic");
     let (digest, folder) = artefact.save(&out)?;
     let body = json!({ "digest": digest, "model": folder, "walk_forward": document(&trained.walk)? });

@@ -214,15 +214,15 @@ pub(crate) fn fit(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: &Pat
         Problem::new("bad_symbol", ErrorClass::User, e.to_string(), "write variety = \"cu\"")
     })?;
     let (host, store) = (plugin::host(context)?, context.store()?);
-    let schedule = main_contract::stored_schedule(&store, &variety)?;
-    let (features, label) = context.with_project(&store, &host, |project| {
+    let schedule = main_contract::stored_schedule(&*store, &variety)?;
+    let (features, label) = context.with_project(&*store, &host, |project| {
         let features = spec.lineup.features.iter().map(|f| Component::load(project, base, f, Role::Feature));
         Ok((features.collect::<Result<Vec<_>, _>>()?, plugin::load(&host, &base.join(&walk.label))?))
     })?;
     let features: Vec<_> = features.into_iter().map(|c| (c.plugin, c.params)).collect();
     let days = (spec.from, spec.to);
     let (set, day_starts) =
-        train::training_set(context, &store, &schedule, &features, &label, walk.horizon_rows, days)?;
+        train::training_set(context, &*store, &schedule, &features, &label, walk.horizon_rows, days)?;
     let trained = train::Trained { walk: walk_forward(&set, &walk.settings)?, set, day_starts };
     let models = trained.fold_models();
     let (Some(first), Some(last)) = (models.first(), models.last()) else {
@@ -252,7 +252,7 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         };
         let scoring = Scoring::Folds { horizon_rows: walk.horizon_rows, folds: vec![inside] };
         let part = RunSpec { from: Some(report.train_first_day), to: Some(report.train_last_day), ..spec.clone() };
-        let prepared = context.with_project(&store, &host, |project| prepare(project, &part, base, Some(scoring)))?;
+        let prepared = context.with_project(&*store, &host, |project| prepare(project, &part, base, Some(scoring)))?;
         let (result, _) = execute(&part, &prepared, block_rows)?;
         let span = FoldSpan {
             split: report.fold.split,
@@ -269,7 +269,7 @@ pub(crate) fn perform(context: &Context, spec: &RunSpec, walk: &WalkSpec, base: 
         };
         folds.push((span, traded_on(&result, annual_days, |_| true)));
     }
-    let prepared = context.with_project(&store, &host, |project| prepare(project, &joined, base, Some(scoring)))?;
+    let prepared = context.with_project(&*store, &host, |project| prepare(project, &joined, base, Some(scoring)))?;
     let (result, mut report) = execute(&joined, &prepared, block_rows)?;
     let traded = walk_forward_traded(folds, &result, &prepared.days, annual_days);
     let mut training = crate::output::document(&trained.walk)?;

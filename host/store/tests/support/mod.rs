@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod backend;
+
 use ghtrader_core::{Column, ContractId, Digest, Phase, TickTable, TickView, TradingDay};
 use ghtrader_store::{Counting, DayMeta, UnderlyingMeta};
 use std::collections::BTreeMap;

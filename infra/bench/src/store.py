@@ -1,0 +1,83 @@
+"""The same rows by other makes: QuestDB's own Python client into a server, Polars into a file and out of it.
+
+Called by `cargo xtask bench store` with the server's address, a table and Parquet files of symbol-days.
+"""
+
+import io
+import json
+import os
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+os.environ["POLARS_MAX_THREADS"] = "1"
+
+import pandas as pd
+import polars as pl
+from questdb.ingress import Sender
+
+url, table, *files = sys.argv[1:]
+
+
+def query(path, **form):
+    with urllib.request.urlopen(f"{url}{path}?{urllib.parse.urlencode(form)}") as answer:
+        return answer.read()
+
+
+def rows_of(file, day):
+    frame = pl.read_parquet(file, hive_partitioning=False)
+    frame = frame.with_columns(pl.col("seq").cast(pl.Int64))
+    rows = frame.to_pandas()
+    for name, value in {"symbol": "SHFE.cu2509", "trading_day": str(day), "build": f"{day:016x}"}.items():
+        rows[name] = pd.Categorical([value] * len(rows))
+    rows["phase"] = rows["phase"].astype("category")
+    return frame, rows
+
+
+days = [rows_of(file, day) for day, file in enumerate(files)]
+count = sum(len(rows) for _, rows in days)
+
+begun = time.perf_counter()
+with Sender.from_conf(f"http::addr={url.removeprefix('http://')};auto_flush_rows=20000;") as sender:
+    for _, rows in days:
+        sender.dataframe(rows, table_name=table, symbols=["symbol", "trading_day", "build", "phase"], at="datetime")
+state = f"SELECT writerTxn, sequencerTxn FROM wal_tables() WHERE name = '{table}'"
+while len(set(json.loads(query("/exec", query=state))["dataset"][0])) > 1:
+    time.sleep(0.005)
+client_write_s = time.perf_counter() - begun
+there = json.loads(query("/exec", query=f"SELECT count() FROM {table}"))["dataset"][0][0]
+assert there == count, f"{count} rows were written and {there} are there"
+
+begun = time.perf_counter()
+got = 0
+for day in range(len(days)):
+    text = f"SELECT * FROM {table} WHERE symbol = 'SHFE.cu2509' AND build = '{day:016x}'"
+    got += len(pl.read_parquet(io.BytesIO(query("/exp", query=text, fmt="parquet"))))
+client_read_s = time.perf_counter() - begun
+assert got == count
+
+with tempfile.TemporaryDirectory() as folder:
+    begun = time.perf_counter()
+    for day, (frame, _) in enumerate(days):
+        frame.write_parquet(f"{folder}/{day}.parquet", compression="zstd", compression_level=1)
+    polars_write_s = time.perf_counter() - begun
+    size = sum(os.path.getsize(f"{folder}/{day}.parquet") for day in range(len(days)))
+    begun = time.perf_counter()
+    for day in range(len(days)):
+        assert len(pl.read_parquet(f"{folder}/{day}.parquet")) > 0
+    polars_read_s = time.perf_counter() - begun
+
+print(
+    json.dumps(
+        {
+            "rows": count,
+            "client_write_s": client_write_s,
+            "client_read_s": client_read_s,
+            "polars_write_s": polars_write_s,
+            "polars_read_s": polars_read_s,
+            "polars_bytes": size,
+        }
+    )
+)

@@ -90,6 +90,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ghtrader-trading",
         ],
     ),
+    ("host/sim", &["ghtrader-core", "ghtrader-market", "ghtrader-exchange", "ghtrader-pipeline"]),
     ("host/train", &["ghtrader-core", "ghtrader-store", "ghtrader-model", "ghtrader-stats"]),
     ("sdk/kernels", &[]),
     ("sdk/plugin", &["ghtrader-kernels"]),

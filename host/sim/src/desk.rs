@@ -130,6 +130,8 @@ pub(crate) struct Desk {
     pub(crate) notices: VecDeque<Notice>,
     /// Notices that are no longer kept.
     pub(crate) notices_before: u64,
+    /// Orders that are alive.
+    pub(crate) working: usize,
     /// Orders asked to be cancelled.
     cancels: BTreeSet<u64>,
     next_order: u64,
@@ -166,6 +168,7 @@ impl Desk {
             fills: Vec::new(),
             notices: VecDeque::new(),
             notices_before: 0,
+            working: 0,
             cancels: BTreeSet::new(),
             next_order: 1,
             next_seqno: 1,
@@ -218,7 +221,7 @@ impl Desk {
         self.touch();
     }
 
-    /// An order goes to the exchange at a time.
+    /// Asks the exchange for the end of an order.
     pub(crate) fn cancel(&mut self, number: u64, now_ns: i64) {
         let series = self.orders.get(&number).and_then(|o| o.series);
         let held = series.and_then(|s| self.held.get_mut(&s));
@@ -336,6 +339,7 @@ impl Desk {
         });
         if !order.alive {
             self.cancels.remove(&id);
+            self.working = self.working.saturating_sub(1);
         }
         self.notify(Level::Info, 406, content);
     }
@@ -351,6 +355,7 @@ impl Desk {
         if let Some(held) = order.series.and_then(|s| self.held.get_mut(&s)) {
             held.changed = version;
         }
+        self.working = self.working.saturating_sub(usize::from(order.alive));
         order.left = i64::from(remaining);
         order.alive = false;
         order.last_msg = message.to_owned();

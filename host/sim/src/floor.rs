@@ -137,6 +137,7 @@ impl Floor {
                     }
                 }
                 desk.orders.insert(number, order);
+                desk.working += 1;
                 desk.touch_money();
                 desk.notify(Level::Info, 417, "下单成功");
             }

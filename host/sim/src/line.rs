@@ -50,8 +50,11 @@ pub(crate) trait Session: Send {
     /// All that is new, as one frame; none if nothing is.
     fn transaction(&mut self, news: News) -> Option<Vec<u8>>;
 
-    /// The line follows the market.
+    /// The line waits for the market to move.
     fn follows(&self) -> bool;
+
+    /// The line tells an account, which comes before the market.
+    const LEADS: bool;
 }
 
 /// What ended a line.
@@ -71,9 +74,9 @@ impl From<Fault> for End {
 }
 
 /// Serves a line until either side ends it.
-pub(crate) async fn run(mut ws: WebSocket<HttpStream>, mut session: impl Session, hub: Arc<Hub>) {
+pub(crate) async fn run<S: Session>(mut ws: WebSocket<HttpStream>, mut session: S, hub: Arc<Hub>) {
     let line = hub.line();
-    hub.pace.join(line);
+    hub.pace.join(line, S::LEADS);
     let end = serve(&mut ws, &mut session, &hub, line).await;
     hub.pace.leave(line);
     match end {
@@ -108,9 +111,10 @@ fn bytes(sum: &mut usize, c: char) -> usize {
     *sum
 }
 
-async fn serve(ws: &mut WebSocket<HttpStream>, session: &mut impl Session, hub: &Hub, line: u64) -> End {
+async fn serve<S: Session>(ws: &mut WebSocket<HttpStream>, session: &mut S, hub: &Hub, line: u64) -> End {
     let mut news = hub.listen();
     let mut ended = hub.ended();
+    let mut turns = hub.pace.turns();
     if let Some(hello) = session.greeting()
         && let Err(end) = send(ws, hello).await
     {
@@ -125,7 +129,9 @@ async fn serve(ws: &mut WebSocket<HttpStream>, session: &mut impl Session, hub: 
             }
         }
         let now = *news.borrow_and_update();
-        if peeked {
+        turns.mark_unchanged();
+        let held = peeked && !S::LEADS && !hub.pace.is_turn(now.count);
+        if peeked && !held {
             match session.transaction(now) {
                 Some(transaction) => {
                     peeked = false;
@@ -148,6 +154,11 @@ async fn serve(ws: &mut WebSocket<HttpStream>, session: &mut impl Session, hub: 
                 }
             }
             changed = news.changed(), if peeked => {
+                if changed.is_err() {
+                    return End::Gone;
+                }
+            }
+            changed = turns.changed(), if held => {
                 if changed.is_err() {
                     return End::Gone;
                 }

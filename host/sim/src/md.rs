@@ -481,6 +481,8 @@ impl Patches {
 }
 
 impl Session for Market {
+    const LEADS: bool = false;
+
     fn greeting(&self) -> Option<Vec<u8>> {
         None
     }

@@ -179,7 +179,12 @@ pub fn serve_until<S: Future<Output = ()>>(
     // The clock stands on the time of a row, so an order meets the book that its sender sees.
     let matching = MatchConfig { taker_book: TakerBook::K, ..MatchConfig::new(config.fills) };
     let terms = accounts.terms.clone();
-    let hub = Arc::new(Hub::new(tape, terms, Floor::new(matching, accounts, step), Pace::new(config.patience)));
+    let hub = Arc::new(Hub::new(
+        tape,
+        terms,
+        Floor::new(matching, accounts, step),
+        Pace::new(config.speed == Speed::Max, config.patience),
+    ));
     let result = runtime.block_on(run(&hub, listener, address, config, ready, stop));
     runtime.shutdown_background();
     result

@@ -31,9 +31,12 @@ pub(crate) struct Trading {
     /// Notices of the account that were sent.
     heard: u64,
     settlements: u64,
-    /// What the client has of each kind, to be deleted after a settlement.
+    /// What the client has of each kind.
     orders: BTreeMap<u64, String>,
     trades: BTreeSet<String>,
+    /// What a settlement has left over, to be deleted by the transaction behind the one that told how it ended: the
+    /// official client dies of an object that changes and goes in one.
+    over: Option<Value>,
     transfers: u64,
 }
 
@@ -51,6 +54,7 @@ impl Trading {
             settlements: 0,
             orders: BTreeMap::new(),
             trades: BTreeSet::new(),
+            over: None,
             transfers: 0,
         }
     }
@@ -240,11 +244,11 @@ impl Trading {
             data.push(json!({ "trade": { user.clone(): part } }));
         }
         if settled {
-            // Behind their last state, so that whoever holds one of them knows how it ended.
-            let over: Vec<u64> =
-                self.orders.keys().copied().filter(|n| desk.orders.get(n).is_none_or(|o| o.gone)).collect();
-            let orders: Map<String, Value> =
-                over.iter().filter_map(|n| self.orders.remove(n)).map(|id| (id, Value::Null)).collect();
+            let kept = |number: &u64| desk.orders.get(number).is_some_and(|o| !o.gone);
+            let (stay, over): (BTreeMap<_, _>, BTreeMap<_, _>) =
+                std::mem::take(&mut self.orders).into_iter().partition(|(number, _)| kept(number));
+            self.orders = stay;
+            let orders: Map<String, Value> = over.into_values().map(|id| (id, Value::Null)).collect();
             let kept: BTreeSet<&String> = desk.fills.iter().filter(|f| !f.gone).map(|f| &f.trade_id).collect();
             let (stay, over): (BTreeSet<String>, BTreeSet<String>) =
                 std::mem::take(&mut self.trades).into_iter().partition(|id| kept.contains(id));
@@ -252,7 +256,7 @@ impl Trading {
             let trades: Map<String, Value> = over.into_iter().map(|id| (id, Value::Null)).collect();
             let some = !orders.is_empty() || !trades.is_empty();
             if some && !self.whole {
-                data.push(json!({ "trade": { user.clone(): { "orders": orders, "trades": trades } } }));
+                self.over = Some(json!({ "trade": { user.clone(): { "orders": orders, "trades": trades } } }));
             }
         }
         let from = self.heard.max(desk.notices_before);
@@ -280,6 +284,8 @@ fn has_lots(desk: &Desk, number: usize) -> bool {
 }
 
 impl Session for Trading {
+    const LEADS: bool = true;
+
     fn greeting(&self) -> Option<Vec<u8>> {
         Some(json!({ "aid": "rtn_brokers", "brokers": ["sim"] }).to_string().into_bytes())
     }
@@ -309,12 +315,14 @@ impl Session for Trading {
 
     fn transaction(&mut self, _news: News) -> Option<Vec<u8>> {
         let mut data = std::mem::take(&mut self.pending);
+        data.extend(self.over.take());
         self.account(&mut data);
         (!data.is_empty()).then(|| json!({ "aid": "rtn_data", "data": data }).to_string().into_bytes())
     }
 
     fn follows(&self) -> bool {
-        false
+        let floor = self.hub.floor();
+        self.user.as_ref().and_then(|user| floor.desks.get(user)).is_some_and(|desk| desk.working > 0)
     }
 }
 

@@ -14,6 +14,7 @@ mod import;
 mod kills;
 mod replay;
 mod sandbox;
+mod sim;
 mod stream;
 mod study;
 mod swap;
@@ -37,13 +38,14 @@ fn main() -> Result<()> {
         "import" => import::run(rest),
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
+        "sim" => sim::run(rest),
         "stream" => stream::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
         "study" if rest.first().is_some_and(|n| n == "compare") => versions::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, replay, sandbox, stream, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, replay, sandbox, sim, stream, study and swap"
         ),
     }
 }

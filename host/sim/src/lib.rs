@@ -23,6 +23,8 @@ mod serve;
 mod tape;
 mod td;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use clock::Speed;

@@ -1,6 +1,6 @@
 //! The trading line: login, orders, and the account's part of the document.
 
-use crate::desk::{Desk, Level, Notice, OrderText};
+use crate::desk::{Desk, Fill, Level, Notice, OrderText};
 use crate::floor::Ask;
 use crate::hub::{Hub, News};
 use crate::instruments::present_day;
@@ -36,7 +36,7 @@ pub(crate) struct Trading {
     trades: BTreeSet<String>,
     /// What a settlement has left over, to be deleted by the transaction behind the one that told how it ended: the
     /// official client dies of an object that changes and goes in one.
-    over: Option<Value>,
+    over: Vec<Value>,
     transfers: u64,
 }
 
@@ -54,7 +54,7 @@ impl Trading {
             settlements: 0,
             orders: BTreeMap::new(),
             trades: BTreeSet::new(),
-            over: None,
+            over: Vec::new(),
             transfers: 0,
         }
     }
@@ -243,21 +243,27 @@ impl Trading {
         if !part.is_empty() {
             data.push(json!({ "trade": { user.clone(): part } }));
         }
-        if settled {
+        if settled && !self.whole {
             let kept = |number: &u64| desk.orders.get(number).is_some_and(|o| !o.gone);
             let (stay, over): (BTreeMap<_, _>, BTreeMap<_, _>) =
                 std::mem::take(&mut self.orders).into_iter().partition(|(number, _)| kept(number));
             self.orders = stay;
             let orders: Map<String, Value> = over.into_values().map(|id| (id, Value::Null)).collect();
-            let kept: BTreeSet<&String> = desk.fills.iter().filter(|f| !f.gone).map(|f| &f.trade_id).collect();
-            let (stay, over): (BTreeSet<String>, BTreeSet<String>) =
-                std::mem::take(&mut self.trades).into_iter().partition(|id| kept.contains(id));
-            self.trades = stay;
-            let trades: Map<String, Value> = over.into_iter().map(|id| (id, Value::Null)).collect();
-            let some = !orders.is_empty() || !trades.is_empty();
-            if some && !self.whole {
-                self.over = Some(json!({ "trade": { user.clone(): { "orders": orders, "trades": trades } } }));
+            let trades = !std::mem::take(&mut self.trades).is_empty();
+            let mut patches = Vec::new();
+            if !orders.is_empty() {
+                patches.push(json!({ "trade": { user.clone(): { "orders": orders } } }));
             }
+            if trades {
+                // All at once, then those of the new day again: one trade that is deleted is the end of the client.
+                patches.push(json!({ "trade": { user.clone(): { "trades": null } } }));
+                let today: Vec<&Fill> = desk.fills.iter().filter(|f| !f.gone).collect();
+                self.trades = today.iter().map(|f| f.trade_id.clone()).collect();
+                let today: Map<String, Value> =
+                    today.iter().map(|f| (f.trade_id.clone(), picture::fill(user, f))).collect();
+                patches.push(json!({ "trade": { user.clone(): { "trades": today } } }));
+            }
+            self.over = patches;
         }
         let from = self.heard.max(desk.notices_before);
         let mut notify = Map::new();
@@ -315,7 +321,7 @@ impl Session for Trading {
 
     fn transaction(&mut self, _news: News) -> Option<Vec<u8>> {
         let mut data = std::mem::take(&mut self.pending);
-        data.extend(self.over.take());
+        data.append(&mut self.over);
         self.account(&mut data);
         (!data.is_empty()).then(|| json!({ "aid": "rtn_data", "data": data }).to_string().into_bytes())
     }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 
-/// Kinds of klines whose bars are kept for everybody.
-const BARS: usize = 1_000;
+/// Bars that are kept for everybody; a client may ask for any duration.
+const BARS: usize = 4_000_000;
 
 /// Where the market stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,9 +107,8 @@ impl Hub {
         }
         let bars = Arc::new(Bars::new(&self.tape.series[series], duration_ns, &self.tape.calendar));
         let mut kept = self.bars.write().unwrap_or_else(PoisonError::into_inner);
-        // A client may ask for any duration; what is in use lives on by its own reference.
-        if kept.len() >= BARS {
-            kept.pop_first();
+        while kept.values().map(|b| b.bars.len()).sum::<usize>() + bars.bars.len() > BARS && kept.pop_first().is_some()
+        {
         }
         kept.entry(key).or_insert(bars).clone()
     }

@@ -92,8 +92,9 @@ fn instrument(tape: &Tape, terms: &Terms, series: &Series, step: usize, at_ns: i
     let mut put = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
     };
-    // Numbers that are not known are null here: this is no merge patch of numbers.
-    let known = |value: f64| if value.is_finite() { json!(value) } else { Value::Null };
+    // Numbers that are not known are null here: this is no merge patch of numbers. Nor is a day known that is to come.
+    let begun = day.day <= tape.trading_day(step);
+    let known = |value: f64| if begun && value.is_finite() { json!(value) } else { Value::Null };
     put("instrument_id", json!(series.symbol));
     put("exchange_id", json!(exchange));
     put("class", json!(class));

@@ -4,11 +4,13 @@ mod batch;
 mod compare;
 mod lineup;
 mod plugin;
+mod sim;
 
 pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
+pub(crate) use sim::{Sim, SimServe};
 
 use crate::progress::ProgressMode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     /// The control API over HTTP, until SIGINT or SIGTERM
     #[command(after_help = "Example: ghtrader serve --port 0 --json")]
     Serve(Serve),
+    /// A DIFF server of one's own: recorded or synthetic days for DIFF clients, with simulated accounts
+    #[command(subcommand)]
+    Sim(Sim),
     /// Who has access to the control API
     #[command(subcommand)]
     Token(Token),

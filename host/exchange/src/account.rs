@@ -2,9 +2,11 @@
 
 mod booking;
 mod orders;
+mod sides;
 
 pub use booking::{AccountState, Booking, ClosedLot, EquityLine, Leg, Trade};
 pub use orders::{CloseCheck, Hold, Refusal, close_check};
+pub use sides::SideState;
 
 use crate::config::named;
 use crate::{ExchangeError, FeeRates, MarginPosition, Offset, Side, fee_cny, margin_cny};

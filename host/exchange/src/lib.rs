@@ -20,7 +20,7 @@ mod taker;
 
 pub use account::{
     Account, AccountConfig, AccountState, Booking, CloseCheck, CloseFirst, ClosedLot, EquityLine, Hold, Leg, Refusal,
-    Terms, Trade, close_check,
+    SideState, Terms, Trade, close_check,
 };
 pub use auction::AuctionRows;
 pub use config::{BeyondBook, FillModel, MatchConfig, TakerBook};

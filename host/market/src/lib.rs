@@ -11,6 +11,7 @@ mod number;
 mod plain;
 mod rows;
 mod stamp;
+mod write;
 
 pub use day::{DayFindings, SymbolDay, VolumeFall, assign_sequence, cumulative_delta};
 pub use error::MarketError;
@@ -23,4 +24,5 @@ pub use number::{
 pub use plain::{PlainTicks, read_plain};
 pub use rows::{Reject, Row, parse_row};
 pub use stamp::{StampError, ctp_time, datetime_text};
+pub use write::{push_digits, push_float, push_whole};
 pub mod synth;

@@ -15,6 +15,7 @@ mod kills;
 mod main_l5;
 mod replay;
 mod sandbox;
+mod sim;
 mod store;
 mod stream;
 mod study;
@@ -41,13 +42,14 @@ fn main() -> Result<()> {
         "replay" => replay::run(rest),
         "sandbox" => sandbox::run(rest),
         "store" => store::run(rest),
+        "sim" => sim::run(rest),
         "stream" => stream::run(rest),
         "study" if rest.first().is_some_and(|n| n == "kills") => kills::run(rest),
         "study" if rest.first().is_some_and(|n| n == "compare") => versions::run(rest),
         "study" => study::run(rest),
         "swap" => swap::run(rest),
         _ => bail!(
-            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, main, replay, sandbox, store, stream, study and swap"
+            "unknown benchmark `{name}`; there are author, batch, decide, engine, features, import, main, replay, sandbox, sim, store, stream, study and swap"
         ),
     }
 }

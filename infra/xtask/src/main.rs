@@ -34,6 +34,7 @@ cargo xtask COMMAND
   bench swap [--swaps N]             pause of a hot swap, ticks lost or answered twice, cost of being swappable
   bench sandbox [--json]             what a good plugin notices of each bad one: the slowest of its ticks
   bench engine [--stream FILE] [--peer]   the engine on the common benchmark stream: counts, rows a second, a peer beside it
+  bench sim [--json]                 ticks a second of the DIFF server to 1, 10, 100 clients, and beside a slow one
   bench batch [--jobs N] [--json]    jobs a second on one thread and two, what a job costs, how cost grows
   bench batch --ray [--rounds N]     a batch on a Ray cluster of two nodes against two plain processes; installs Ray
   bench stream N OUT.npy SEED        writes the common benchmark stream as a file
@@ -101,6 +102,7 @@ fn setup(args: &[String]) -> Result<(), Failure> {
     guests::setup()?;
     python::PEERS.setup()?;
     questdb::setup()?;
+    python::CLIENT.setup()?;
     if args.iter().any(|a| a == "--ray") {
         let python = python::RAY.setup()?;
         eprintln!("Ray is installed: {}", python.display());
@@ -122,6 +124,7 @@ fn test(args: &[String]) -> Result<(), Failure> {
     components()?;
     let python = python::PEERS.setup()?;
     questdb::try_setup();
+    let client = python::CLIENT.setup()?;
     cargo(&["fmt", "--all", "--check"]).run("check the formatting of the host")?;
     let plugins = root().join("plugins");
     let mut format = cargo(&["fmt", "--check"]);
@@ -138,6 +141,7 @@ fn test(args: &[String]) -> Result<(), Failure> {
     linted(&mut host);
     host.env("GHTRADER_ARTEFACTS", artefacts);
     host.env("GHTRADER_PYTHON", python);
+    host.env("GHTRADER_DIFF_PYTHON", client);
     if let Some(ray) = python::RAY.installed() {
         host.env("GHTRADER_BATCH_PYTHON", ray);
     }
@@ -199,7 +203,7 @@ fn lint() -> Result<(), Failure> {
 fn bench(args: &[String]) -> Result<(), Failure> {
     let Some(kind) = args.first() else {
         return Err(Failure(
-            "bench what? import, replay, store, features, decide, swap, batch, author, sandbox, stream or engine"
+            "bench what? import, replay, store, main, features, decide, swap, batch, author, sandbox, sim, stream or engine"
                 .to_owned(),
         ));
     };

@@ -15,6 +15,12 @@ pub(crate) const PEERS: Environment = Environment {
     packages: &["duckdb==2.0.0", "numpy==2.4.6", "pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1", "questdb==6.0.0"],
 };
 
+/// The official client of the DIFF protocol, which the DIFF server is tested with; what it stands on is pinned with it.
+pub(crate) const CLIENT: Environment = Environment {
+    folder: "diff",
+    packages: &["tqsdk==3.10.4", "numpy==2.4.6", "pandas==3.0.6", "requests==2.34.2", "websockets==17.4"],
+};
+
 /// Ray for batches on many machines, and what checks the Kubernetes file; 0.5 GB, so only when somebody asks for it.
 pub(crate) const RAY: Environment =
     Environment { folder: "ray", packages: &["ray[default]==2.60.0", "kubernetes-validate==1.37.0"] };

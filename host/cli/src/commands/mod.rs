@@ -22,6 +22,7 @@ pub(crate) mod plugin;
 mod quality;
 mod registry;
 mod serve;
+mod sim;
 mod token;
 mod train;
 pub(crate) mod walk_forward;
@@ -67,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Paper(command) => paper::run_command(&context, command),
         Command::Demo(command) => demo::run(&context, command),
         Command::Serve(flags) => serve::run(&context, &flags),
+        Command::Sim(command) => sim::run(&context, command),
         Command::Token(command) => token::run(&context, command),
         Command::Config(command) => config::run(&context, command),
         Command::Init { .. } | Command::Completions { .. } | Command::Doctor => Ok(ExitCode::SUCCESS),

@@ -1,5 +1,6 @@
 //! What tests across rooms share: the checkout, the program, the reference plugins, the shared data.
 
+pub mod diff_server;
 pub mod host;
 pub mod server;
 mod ticks;

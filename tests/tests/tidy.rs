@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "host/pipeline",
         &[
             "ghtrader-core",
+            "ghtrader-durable",
             "ghtrader-store",
             "ghtrader-market",
             "ghtrader-plugin",
@@ -100,8 +101,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("infra/xtask", &["ghtrader-toolchain"]),
 ];
 
-/// Heavy dependencies, by the beginning of their names, and the one room that may have them; what serves connections
-/// stands in the two rooms that do.
+/// Heavy dependencies, by the beginning of their names, and the one room that may have them; what keeps connections
+/// stands in the rooms that do.
 const OWNED: &[(&str, &str)] = &[
     ("wasmtime", "host/plugin"),
     ("wit-component", "host/plugin"),
@@ -115,6 +116,8 @@ const OWNED: &[(&str, &str)] = &[
     ("tokio", "host/control"),
     ("tokio", "host/sim"),
     ("yawc", "host/sim"),
+    ("tokio", "host/market"),
+    ("yawc", "host/market"),
     ("ed25519-dalek", "host/plugin"),
     ("rtrb", "host/trading"),
 ];

@@ -2,12 +2,14 @@
 
 mod batch;
 mod compare;
+mod fetch;
 mod lineup;
 mod plugin;
 mod sim;
 
 pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
+pub(crate) use fetch::{Download, Record};
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
 pub(crate) use sim::{Sim, SimServe};
@@ -195,6 +197,14 @@ pub(crate) enum Data {
         #[arg(long)]
         symbol: Option<ContractId>,
     },
+    /// Fetches the ticks that lack from a DIFF source; the second run fetches nothing
+    #[command(
+        after_help = "Example: ghtrader data download SHFE.cu2509 --from 2025-07-01 --to 2025-07-18\nLogin: GHTRADER_DIFF_USER and GHTRADER_DIFF_PASSWORD, or the file of the setting diff.credentials_file"
+    )]
+    Download(Download),
+    /// Records ticks as they happen, until SIGINT or SIGTERM; a day that is over is stored
+    #[command(after_help = "Example: ghtrader data record SHFE.cu2509 SHFE.au2512 --progress plain")]
+    Record(Record),
     /// Makes a synthetic market and stores it, or writes it as TqSdk CSV with --out
     #[command(after_help = "Example: ghtrader data synth --var cu --days 20 --seed 1 --signal 0.5")]
     Synth {

@@ -15,6 +15,8 @@ use ghtrader_trading::Room;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The root, the settings that hold, and how to talk to the user.
 pub(crate) struct Context {
@@ -194,6 +196,17 @@ impl Context {
             cache: options,
         })?))
     }
+}
+
+/// A flag that the first SIGINT or SIGTERM raises; a second one ends the program at once.
+pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>, Problem> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let registered = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        registered.map_err(|e| io_problem("signal", "cannot listen to signals", &e))?;
+    }
+    Ok(stop)
 }
 
 fn found_root() -> Option<PathBuf> {

@@ -1,6 +1,7 @@
-//! Reading the outside world: TqSdk CSV, CTP CSV, and the synthetic market.
+//! Reading the outside world: TqSdk CSV, CTP CSV, the DIFF line, and the synthetic market.
 
 pub mod bench_stream;
+pub mod diff;
 
 mod day;
 mod error;

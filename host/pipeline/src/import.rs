@@ -41,6 +41,8 @@ pub struct ImportOptions<'a> {
     pub max_rejected_share: f64,
     /// Threads; 0 = one per core. The result does not depend on it.
     pub workers: usize,
+    /// What manifests name as the source; `None` = the files' form.
+    pub source: Option<&'static str>,
 }
 
 impl ImportOptions<'_> {
@@ -55,6 +57,7 @@ impl ImportOptions<'_> {
             rejects_dir: rejects_dir.to_owned(),
             max_rejected_share: MAX_REJECTED_SHARE,
             workers: 0,
+            source: None,
         }
     }
 }
@@ -319,7 +322,10 @@ impl<'a> Import<'a> {
         let rows = SymbolDay::assemble(&imported.symbol, &phases, pieces);
         let double = is_double_sided(imported.symbol.variety().exchange(), day);
         let meta = DayMeta {
-            source: dialects.into_iter().collect::<Vec<_>>().join("+"),
+            source: self
+                .options
+                .source
+                .map_or_else(|| dialects.into_iter().collect::<Vec<_>>().join("+"), str::to_owned),
             counting: if double { Counting::Double } else { Counting::Single },
             build: build.finish(),
             underlying: None,

@@ -4,6 +4,7 @@ mod columns;
 mod import;
 mod import_summary;
 mod rejects;
+mod source;
 
 pub use columns::{
     ColumnPlugin, ColumnsDayReport, ColumnsOptions, ColumnsReport, FailedDay, build_columns, columns_keys,
@@ -12,6 +13,10 @@ pub use columns::{
 
 pub use import::{ImportOptions, ImportProgress, MAX_REJECTED_SHARE, import, import_timed};
 pub use import_summary::{ImportError, ImportOutcome, ImportSummary, ImportedDay, ImportedFile};
+pub use source::{
+    DownloadOptions, DownloadReport, DownloadedSymbol, EMPTY_DAYS, FetchError, RecordOptions, RecordProgress,
+    RecordReport, RecordedSymbol, SKIP_LEDGER, Skip, Source, download, load_empty_days, load_skips, record,
+};
 
 mod coverage;
 mod data_page;

@@ -18,6 +18,11 @@ const RESERVED: &[&str] = &[
     "GHTRADER_PYTHON",
     "GHTRADER_QUESTDB_JAR",
     "GHTRADER_QUESTDB_PASSWORD",
+    // What is secret is no setting: `config show` shows settings.
+    "GHTRADER_DIFF_USER",
+    "GHTRADER_DIFF_PASSWORD",
+    "GHTRADER_DIFF_CLIENT_ID",
+    "GHTRADER_DIFF_CLIENT_SECRET",
 ];
 const RESERVED_PREFIX: &str = "GHTRADER_JOB_";
 

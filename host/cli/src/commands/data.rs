@@ -38,6 +38,8 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             emit(context.json, &summary, import_text)?;
             return Ok(if refused > 0 { ExitCode::from(ErrorClass::Negative.exit_code()) } else { ExitCode::SUCCESS });
         }
+        Data::Download(flags) => return super::fetch::download(context, &flags),
+        Data::Record(flags) => return super::fetch::record(context, &flags),
         Data::Synth { var, days, seed, signal, first_day, rows_per_day, out } => {
             let mut spec = SynthSpec::new(var, days, seed, signal);
             spec.first_day = first_day.unwrap_or(spec.first_day);

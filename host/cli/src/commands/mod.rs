@@ -13,6 +13,7 @@ mod data;
 mod db;
 mod demo;
 mod doctor;
+mod fetch;
 mod gate;
 mod init;
 mod lineup;

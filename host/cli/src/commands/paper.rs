@@ -17,7 +17,6 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The lineup of a variety for which nobody has chosen one.
@@ -104,13 +103,7 @@ fn start(context: &Context, flags: &PaperRun) -> Result<(), Problem> {
         fill_model: FillModelName::Pessimistic,
         maker: Arc::new(RegistryMaker::new(registry, room.models_dir)),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // A second one ends the program at once.
-        let registered = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
-        registered.map_err(|e| io_problem("signal", "cannot listen to signals", &e))?;
-    }
+    let stop = crate::context::stop_on_signals()?;
     crate::log::start();
     let ended = run(config, configs, &stop, || {
         tracing::info!(account = %flags.account, varieties = names.join(","), %source, "paper account runs");

@@ -1,0 +1,306 @@
+//! `ghtrader data download` and `ghtrader data record`: ticks from a DIFF source.
+
+use crate::args::{Download, Record};
+use crate::context::{Context, io_problem, stop_on_signals};
+use crate::output::{emit, grouped, table};
+use ghtrader_control::wall_clock_ns;
+use ghtrader_core::{ContractId, ContractTable, ErrorClass, ExchangeTimeNs, NS_PER_S, Problem, TradingDay, Variety};
+use ghtrader_market::diff::{
+    ClientOptions, Credentials, Instrument, LineLimits, Login, MarketClient, RetryPolicy, Secret, SocketOptions,
+    SourceUrls, contracts_query,
+};
+use ghtrader_pipeline::{DownloadOptions, DownloadReport, RecordOptions, RecordReport, RecordedSymbol, Source};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Names of the environment's variables in the order of the file's keys.
+const KEYS: [(&str, &str); 4] = [
+    ("user", "GHTRADER_DIFF_USER"),
+    ("password", "GHTRADER_DIFF_PASSWORD"),
+    ("client_id", "GHTRADER_DIFF_CLIENT_ID"),
+    ("client_secret", "GHTRADER_DIFF_CLIENT_SECRET"),
+];
+
+/// Downloads what lacks. Exit 1 if a day was refused, 6 if the source was not there for one.
+pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, Problem> {
+    if flags.from > flags.to {
+        let what = format!("{} lies after {}", flags.from, flags.to);
+        return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
+    }
+    let mut client = client(context)?;
+    let stop = stop_on_signals()?;
+    crate::log::start();
+    let lives = |i: &Instrument, contract: &ContractId| {
+        let last = ghtrader_core::last_trading_day(contract, &context.calendar);
+        last.or_else(|| i.expires_ns.map(|ns| ExchangeTimeNs(ns).cst_date())).is_none_or(|last| last >= flags.from)
+    };
+    let symbols = contracts(&mut client, &flags.symbols, &flags.var, lives)?;
+    let store = context.store()?;
+    let options = DownloadOptions {
+        from: flags.from,
+        to: flags.to,
+        again: flags.again,
+        retry: download_retries(context)?,
+        page_pause: Duration::from_millis(context.settings.integer("download.page_pause_ms").unsigned_abs()),
+        max_rejected_share: context.settings.number("download.quarantine_max_ratio"),
+    };
+    let runs_dir = context.dir("runs_dir");
+    let mut source = Source {
+        client: &mut client,
+        store: &store,
+        calendar: &context.calendar,
+        table: ContractTable::builtin(),
+        runs_dir: &runs_dir,
+        stop: &stop,
+    };
+    let show = |symbol: &ContractId, day: TradingDay, done: u64, all: u64, _rows: u64| {
+        context.progress.show("download", &format!("{symbol} {day}"), done, all, "days");
+    };
+    let report = ghtrader_pipeline::download(&mut source, &symbols, &options, &show);
+    context.progress.finish();
+    let report = report?;
+    emit(context.json, &report, download_text)?;
+    Ok(report.worst().map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
+}
+
+/// Records until told to stop, or until a day is over.
+pub(crate) fn record(context: &Context, flags: &Record) -> Result<ExitCode, Problem> {
+    let mut client = client(context)?;
+    let stop = stop_on_signals()?;
+    crate::log::start();
+    let symbols = contracts(&mut client, &flags.symbols, &flags.var, |i, _| !i.expired)?;
+    let store = context.store()?;
+    let seconds = |key: &str| Duration::from_secs_f64(context.settings.number(key));
+    let options = RecordOptions {
+        until: flags.until,
+        retry: RetryPolicy {
+            first_wait: seconds("record.retry_first_s"),
+            longest_wait: seconds("record.retry_max_s"),
+            ..RetryPolicy::default()
+        },
+        quiet: seconds("record.quiet_s"),
+        max_rejected_share: context.settings.number("download.quarantine_max_ratio"),
+    };
+    let runs_dir = context.dir("runs_dir");
+    let mut source = Source {
+        client: &mut client,
+        store: &store,
+        calendar: &context.calendar,
+        table: ContractTable::builtin(),
+        runs_dir: &runs_dir,
+        stop: &stop,
+    };
+    let report = ghtrader_pipeline::record(&mut source, &symbols, &options, &|p| {
+        context.progress.show("record", &format!("{} {}", p.symbol, p.trading_day), p.rows, 0, "rows");
+    });
+    context.progress.finish();
+    let report = report?;
+    let lossy = report.symbols.iter().any(|s| !s.lost.is_empty());
+    emit(context.json, &report, record_text)?;
+    Ok(if lossy { ExitCode::from(ErrorClass::Negative.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// A client of the settings' source, not connected yet.
+fn client(context: &Context) -> Result<MarketClient, Problem> {
+    let text = |key: &str| context.settings.text_of(key).unwrap_or_default().to_owned();
+    let market = text("diff.md_url");
+    let urls = SourceUrls {
+        auth: text("diff.auth_url"),
+        market: (!market.is_empty()).then_some(market),
+        names: text("diff.names_url"),
+    };
+    let login = Login::new(urls, credentials(context)?, wall_clock_ns)?;
+    let options = ClientOptions {
+        limits: LineLimits {
+            chart: Duration::from_secs_f64(context.settings.number("download.page_timeout_s")),
+            ..LineLimits::default()
+        },
+        socket: SocketOptions { deflate: context.settings.flag("diff.deflate"), ..SocketOptions::default() },
+    };
+    Ok(MarketClient::new(login, options))
+}
+
+/// User and password, from the environment or a file that is its owner's alone; never from a flag, which others can see.
+fn credentials(context: &Context) -> Result<Credentials, Problem> {
+    let mut values: [String; 4] = Default::default();
+    let file = context.settings.text_of("diff.credentials_file").unwrap_or_default();
+    if !file.is_empty() {
+        values = credentials_file(&context.root.join(file))?;
+    }
+    for (value, (_, name)) in values.iter_mut().zip(KEYS) {
+        if let Ok(of_environment) = std::env::var(name) {
+            *value = of_environment;
+        }
+    }
+    let [user, password, client_id, client_secret] = values;
+    if user.is_empty() || password.is_empty() {
+        return Err(Problem::new(
+            "source_auth",
+            ErrorClass::User,
+            "no user and password for the DIFF source are given",
+            "set GHTRADER_DIFF_USER and GHTRADER_DIFF_PASSWORD, or name a file by the setting diff.credentials_file",
+        ));
+    }
+    Ok(Credentials { user, password: Secret::new(password), client_id, client_secret: Secret::new(client_secret) })
+}
+
+fn credentials_file(path: &Path) -> Result<[String; 4], Problem> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shown = path.display();
+    let failed = |e: std::io::Error| io_problem("credentials_unreadable", &format!("cannot read {shown}"), &e);
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Problem::new(
+            "unsafe_credentials",
+            ErrorClass::User,
+            format!("{shown} may be read or written by others (mode {:03o})", mode & 0o777),
+            format!("chmod 600 {shown}"),
+        ));
+    }
+    // What a parser says of a line would show the line.
+    let bad = |what: String| {
+        Problem::new("bad_credentials", ErrorClass::User, what, "write lines such as user = \"name\" and nothing else")
+    };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let table: toml::Table = text.parse().map_err(|_| bad(format!("{shown} is no TOML")))?;
+    if let Some(key) = table.keys().find(|k| !KEYS.iter().any(|(known, _)| known == k)) {
+        return Err(bad(format!("{shown} has the key `{key}`; known are user, password, client_id, client_secret")));
+    }
+    if let Some(key) = table.iter().find(|(_, v)| v.as_str().is_none()).map(|(k, _)| k) {
+        return Err(bad(format!("`{key}` in {shown} is no text")));
+    }
+    Ok(KEYS.map(|(key, _)| table.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned()))
+}
+
+/// The contracts named, and those of the products that the source knows and `wanted` lets through.
+fn contracts(
+    client: &mut MarketClient,
+    named: &[ContractId],
+    varieties: &[Variety],
+    wanted: impl Fn(&Instrument, &ContractId) -> bool,
+) -> Result<Vec<ContractId>, Problem> {
+    let mut all: BTreeSet<ContractId> = named.iter().cloned().collect();
+    for variety in varieties {
+        if !client.is_open() {
+            client.open()?;
+        }
+        let found = client.instruments(contracts_query(variety), &variety.to_string())?;
+        let before = all.len();
+        for instrument in &found {
+            if let Ok(contract) = instrument.symbol.parse::<ContractId>()
+                && contract.variety() == variety
+                && wanted(instrument, &contract)
+            {
+                all.insert(contract);
+            }
+        }
+        tracing::info!(%variety, listed = found.len(), wanted = all.len() - before, "contracts of the source");
+    }
+    if all.is_empty() {
+        let names: Vec<String> = varieties.iter().map(Variety::to_string).collect();
+        return Err(Problem::new(
+            "no_contracts",
+            ErrorClass::User,
+            format!("the source knows no contract of {} in the range", names.join(", ")),
+            "check the product and the range",
+        ));
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// `HH:MM-HH:MM` as ns after midnight; an empty text is none.
+fn hours(text: &str) -> Result<Option<(i64, i64)>, Problem> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let minutes = |t: &str| -> Option<i64> {
+        let (h, m) = t.trim().split_once(':')?;
+        let (h, m): (u8, u8) = (h.parse().ok()?, m.parse().ok()?);
+        (h < 24 && m < 60).then_some((i64::from(h) * 60 + i64::from(m)) * 60 * NS_PER_S)
+    };
+    let span = text.split_once('-').and_then(|(begin, end)| Some((minutes(begin)?, minutes(end)?)));
+    span.filter(|(begin, end)| begin < end).map(Some).ok_or_else(|| {
+        let what = format!("download.maintenance_hours is `{text}`, which is no span of hours");
+        Problem::new("bad_settings", ErrorClass::User, what, "write for example 19:00-19:30")
+    })
+}
+
+fn download_retries(context: &Context) -> Result<RetryPolicy, Problem> {
+    let seconds = |key: &str| Duration::from_secs_f64(context.settings.number(key));
+    let count = |key: &str| u32::try_from(context.settings.integer(key)).unwrap_or(0);
+    Ok(RetryPolicy {
+        maintenance_hours: hours(context.settings.text_of("download.maintenance_hours").unwrap_or_default())?,
+        retries: count("download.retries"),
+        first_wait: seconds("download.retry_first_s"),
+        longest_wait: seconds("download.retry_max_s"),
+        maintenance_wait: seconds("download.maintenance_wait_s"),
+        maintenance_waits: count("download.maintenance_waits"),
+        maintenance_budget: seconds("download.maintenance_budget_s"),
+        circuit: seconds("download.circuit_s"),
+        ..RetryPolicy::default()
+    })
+}
+
+fn download_text(r: &DownloadReport) -> String {
+    let mut rows = Vec::new();
+    for symbol in &r.symbols {
+        for day in &symbol.fetched {
+            let outcome = format!("{:?}", day.outcome).to_lowercase();
+            let digest = day.sha256.map_or_else(String::new, |s| s.short16());
+            rows.push(vec![
+                symbol.symbol.to_string(),
+                day.trading_day.to_string(),
+                outcome,
+                grouped(day.rows as i64),
+                digest,
+            ]);
+        }
+        for day in &symbol.skipped {
+            let what = format!("{:?}: {}", day.skip.reason, day.skip.error);
+            rows.push(vec![
+                symbol.symbol.to_string(),
+                day.trading_day.to_string(),
+                "given up".to_owned(),
+                "–".to_owned(),
+                what,
+            ]);
+        }
+    }
+    let of = |count: fn(&ghtrader_pipeline::DownloadedSymbol) -> usize| -> usize { r.symbols.iter().map(count).sum() };
+    let stopped = if r.stopped { "; stopped before the end" } else { "" };
+    format!(
+        "{}\n{} days of {} contracts: {} stored before, {} fetched, {} without rows, {} given up, {} not over yet; {} rows \
+         in {} pages, {} reconnects, {} s waited{stopped}",
+        table(&["symbol", "trading day", "outcome", "rows", "sha256"], &rows),
+        of(|s| s.days),
+        r.symbols.len(),
+        of(|s| s.stored_before),
+        of(|s| s.fetched.len()),
+        of(|s| s.empty.len() + s.empty_before),
+        of(|s| s.skipped.len()),
+        of(|s| s.open.len()),
+        grouped(r.rows as i64),
+        r.pages,
+        r.reconnects,
+        r.waited_s
+    )
+}
+
+fn record_text(r: &RecordReport) -> String {
+    let row = |s: &RecordedSymbol| {
+        let days: Vec<String> = s.days.iter().map(|d| format!("{} ({} rows)", d.trading_day, d.rows)).collect();
+        let open = s.open.map_or_else(String::new, |d| format!("{d} ({} rows)", s.open_rows));
+        let lost: i64 = s.lost.iter().map(|l| l.to_id - l.from_id + 1).sum();
+        vec![s.symbol.to_string(), grouped(s.rows as i64), days.join(", "), open, grouped(lost)]
+    };
+    let rows: Vec<Vec<String>> = r.symbols.iter().map(row).collect();
+    let cuts: Vec<String> = r.interrupted.iter().map(|i| format!("\n  cut: {}", i.why)).collect();
+    format!(
+        "{}\n{} interruptions{}",
+        table(&["symbol", "rows", "stored", "in the spool", "lost"], &rows),
+        r.interruptions,
+        cuts.concat()
+    )
+}

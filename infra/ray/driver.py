@@ -662,7 +662,8 @@ def run_here(words: list[str], may_be: tuple[int, ...] = (0,)) -> str:
 
 def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that go with the batch: settings do, what gives access stays at home."""
-    return {k: v for k, v in environment.items() if k.startswith("GHTRADER_") and "TOKEN" not in k}
+    secret = ("TOKEN", "PASSWORD", "SECRET", "DIFF_USER")
+    return {k: v for k, v in environment.items() if k.startswith("GHTRADER_") and not any(s in k for s in secret)}
 
 
 def batch(given: argparse.Namespace) -> int:

@@ -96,6 +96,7 @@ class Files(unittest.TestCase):
 
     def test_settings_travel_and_access_does_not(self) -> None:
         variables = {"GHTRADER_TOKEN": "x", "GHTRADER_BUILD_WORKERS": "2", "AWS_SECRET": "y", "HOME": "z"}
+        variables |= {"GHTRADER_DIFF_USER": "u", "GHTRADER_DIFF_PASSWORD": "p", "GHTRADER_DIFF_CLIENT_SECRET": "s"}
         self.assertEqual(driver.settings_of(variables), {"GHTRADER_BUILD_WORKERS": "2"})
 
     def test_a_bound_that_is_exceeded_is_refused(self) -> None:

@@ -139,6 +139,11 @@ struct Tape {
 }
 
 impl Tape {
+    fn progress(&self) -> RecordProgress {
+        let (symbol, rows) = (self.symbol.clone(), self.spool.rows(self.day));
+        RecordProgress { symbol, trading_day: self.day, rows, live: self.live }
+    }
+
     fn told(self) -> RecordedSymbol {
         let rows = self.spool.rows(self.day);
         let open = (rows > self.stored_rows).then_some(self.day);
@@ -230,9 +235,15 @@ impl Recording<'_, '_> {
                 }
             }
         }
-        let mut tapes = Vec::new();
+        let mut tapes: Vec<Tape> = Vec::new();
         for symbol in symbols.iter().filter(|s| quoted.contains(&s.to_string())) {
-            tapes.push(self.tape(symbol)?);
+            let mut tape = self.tape(symbol)?;
+            if tape.spool.rows(tape.day) > 0 {
+                // What an earlier run has left may not have reached the disk yet.
+                tape.spool.sync()?;
+                (self.progress)(&tape.progress());
+            }
+            tapes.push(tape);
         }
         // Where the day is known, quotes have done their work.
         let now = self.source.client.now();
@@ -299,12 +310,7 @@ impl Recording<'_, '_> {
             for at in touched {
                 let Some(tape) = tapes.get_mut(at) else { continue };
                 tape.spool.sync()?;
-                (self.progress)(&RecordProgress {
-                    symbol: tape.symbol.clone(),
-                    trading_day: tape.day,
-                    rows: tape.spool.rows(tape.day),
-                    live: tape.live,
-                });
+                (self.progress)(&tape.progress());
             }
             // Two pages in a row that do not come: another connection may be better.
             if self.late >= self.options.retry.timeouts_to_reset {

@@ -148,7 +148,7 @@ impl SpoolDay {
             std::fs::remove_file(&path).map_err(wrong)?;
             return Self::open(path);
         }
-        Ok(Self { path, file, last, rows, synced: true })
+        Ok(Self { path, file, last, rows, synced: false })
     }
 }
 

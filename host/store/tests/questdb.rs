@@ -15,8 +15,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use support::backend::{can_start, folder, options_of, small};
 use support::{SYMBOL, assert_same, day, main_meta, meta, table};
 
@@ -87,31 +87,41 @@ fn a_killed_server_loses_and_doubles_nothing() {
     let mut server = start(0);
     let (url, port) = (server.url(), server.http_port());
     let acknowledged: Mutex<BTreeMap<TradingDay, Manifest>> = Mutex::default();
-    let done = AtomicBool::new(false);
+    let (done, written) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // Lets the writer come so far, and then some way into the next day.
+    let let_write = |days: usize, into_ms: u64| {
+        let (until, began) = (written.load(Ordering::Acquire) + days, Instant::now());
+        while written.load(Ordering::Acquire) < until {
+            assert!(began.elapsed() < Duration::from_secs(180), "the writer stands still");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(into_ms));
+    };
 
     // Waits for as long as it takes: every write ends well.
     let (patient, _cache) = options(&url, 120);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let store = QuestDbStore::open(&patient).unwrap();
-            let mut written = 0;
-            while !done.load(Ordering::Acquire) {
-                let (n, seed) = (written % 5, u64::from(written as u32));
+            for seed in 0u64.. {
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
+                let n = (seed % 5) as i32;
                 let put = put(&store, n, seed, 4_000).unwrap();
                 acknowledged.lock().unwrap().insert(day(n), put.manifest().clone());
-                written += 1;
+                written.fetch_add(1, Ordering::Release);
             }
             store.flush().unwrap();
-            written
         });
         for round in 0..3u64 {
-            std::thread::sleep(Duration::from_millis(400 + 170 * round));
+            let_write(2, 5 + 17 * round);
             server.kill();
             server = start(port);
         }
-        std::thread::sleep(Duration::from_millis(300));
+        let_write(1, 0);
         done.store(true, Ordering::Release);
-        assert!(writer.join().unwrap() > 3);
+        writer.join().unwrap();
     });
     let check = |acknowledged: &BTreeMap<TradingDay, Manifest>| {
         let (fresh, _cache) = options(&url, 60);
@@ -135,13 +145,16 @@ fn a_killed_server_loses_and_doubles_nothing() {
             for seed in 5_000u64.. {
                 let n = (seed % 5) as i32;
                 match put(&store, n, seed, 4_000) {
-                    Ok(put) => drop(acknowledged.lock().unwrap().insert(day(n), put.manifest().clone())),
+                    Ok(put) => {
+                        acknowledged.lock().unwrap().insert(day(n), put.manifest().clone());
+                        written.fetch_add(1, Ordering::Release);
+                    }
                     Err(e) => return (n, seed, e),
                 }
             }
             panic!("it was never stopped");
         });
-        std::thread::sleep(Duration::from_millis(700));
+        let_write(2, 11);
         server.kill();
         writer.join().unwrap()
     });

@@ -1,6 +1,6 @@
 //! Whether stored days can be relied on: validation, coverage, field quality, and the page that shows them.
 
-use ghtrader_tests::{Program, stored};
+use ghtrader_tests::{Program, Ticks, artefacts, stored, write};
 use serde_json::Value;
 
 /// A market of six days with its main_l5.
@@ -85,4 +85,89 @@ fn coverage_quality_and_the_page_say_what_is_there() {
     let now = stored(dir.path());
     let changed: Vec<_> = kept.iter().filter(|(path, bytes)| now.get(*path) != Some(bytes)).collect();
     assert!(changed.is_empty(), "{changed:?}");
+}
+
+/// D-36: one job whose steps do what changed, say how it went, and stop only what needs them; two of it never run at once.
+#[test]
+fn an_update_is_one_job_that_can_be_run_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::new(dir.path());
+    let offline = ["data", "update", "--offline"];
+    program.fails(&offline, 2, "days_missing");
+    program.ok(&["data", "synth", "--var", "cu", "--days", "6", "--rows-per-day", "2000", "--seed", "5"]);
+    let steps = |body: &Value| -> Vec<(String, String)> {
+        let text = |v: &Value| v.as_str().unwrap().to_owned();
+        body["varieties"][0]["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| (text(&s["name"]), text(&s["state"])))
+            .collect()
+    };
+    let of = |body: &Value, name: &str| steps(body).into_iter().find(|(n, _)| n == name).unwrap().1;
+    let plugin = artefacts().join("core-factors.wasm").display().to_string();
+    let with_plugin = [&offline[..], &["--plugin", &plugin]].concat();
+    // A thin market: the validation finds silence, which stops nothing but is told.
+    let (exit, first) = program.json(&with_plugin);
+    assert_eq!(exit, 1, "{first:#}");
+    let expected = [
+        ("download", "skipped"),
+        ("schedule", "done"),
+        ("main_l5", "done"),
+        ("validation", "negative"),
+        ("coverage", "done"),
+        ("features", "done"),
+        ("page", "done"),
+    ];
+    assert_eq!(steps(&first), expected.map(|(n, s)| (n.to_owned(), s.to_owned())));
+    let kept = stored(dir.path());
+    let (_, again) = program.json(&with_plugin);
+    assert_eq!(again["varieties"][0]["steps"][1]["report"]["outcome"], "unchanged");
+    assert_eq!(again["varieties"][0]["steps"][2]["report"]["built_days"], 0);
+    assert_eq!(again["varieties"][0]["steps"][5]["report"]["plugins"][0]["built_days"], 0);
+    assert_eq!(stored(dir.path()), kept);
+    let record = std::fs::read(dir.path().join("runs/update/cu.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(steps(&serde_json::json!({ "varieties": [record["update"]] })), steps(&again));
+
+    // A plugin that is none stops its own step and no other; the exit code is its class's.
+    let (exit, bad) = program.json(&[&offline[..], &["--plugin", "none.wasm"]].concat());
+    assert_eq!((exit, of(&bad, "features").as_str(), of(&bad, "page").as_str()), (2, "failed", "done"), "{bad:#}");
+    // A schedule that cannot be made stops what is made from it; what is stored is still looked at.
+    let (exit, bad) = program.json(&["data", "update", "--offline", "--var", "au"]);
+    assert_eq!(
+        (exit, of(&bad, "schedule").as_str(), of(&bad, "main_l5").as_str()),
+        (2, "failed", "stopped"),
+        "{bad:#}"
+    );
+    assert_eq!((of(&bad, "coverage").as_str(), of(&bad, "page").as_str()), ("done", "stopped"));
+    // No login is given.
+    let (exit, bad) = program.json(&["data", "update", "--to", "2025-07-09"]);
+    assert_eq!((exit, of(&bad, "download").as_str(), of(&bad, "page").as_str()), (2, "failed", "done"), "{bad:#}");
+    assert!(bad.to_string().contains("source_auth"));
+
+    let held = ghtrader_durable::lock(&dir.path().join("runs/update/lock")).unwrap();
+    program.fails(&offline, 4, "update_running");
+    drop(held);
+    assert_eq!(program.json(&offline).0, 1);
+}
+
+/// D-34: all that a file lacks is told at once, and nothing is stored.
+#[test]
+fn a_file_is_checked_before_it_is_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::new(dir.path());
+    Ticks::new("SHFE.cu2509", 300).write(dir.path());
+    let (exit, good) = program.json(&["data", "check", "SHFE.cu2509.csv"]);
+    assert_eq!((exit, &good["ok"], &good["rows"]), (0, &true.into(), &300.into()), "{good:#}");
+    write(&dir.path().join("bad.csv"), "datetime_nano,last_price,bid_price1,note\n1,nan,1,x\n2,nan,1,y\n3,5,1,z\n");
+    let (exit, bad) = program.json(&["data", "check", "bad.csv"]);
+    let codes: Vec<&str> = bad["violations"].as_array().unwrap().iter().map(|v| v["code"].as_str().unwrap()).collect();
+    assert_eq!(exit, 1);
+    // Last price, and what the file does not have at all: best ask, volume, open interest.
+    let core = "core_null_rate_exceeded";
+    assert_eq!(codes, ["rows_below_minimum", "missing_columns", core, core, core, core, "l5_null_rate_exceeded"]);
+    assert_eq!(bad["missing_columns"].as_array().unwrap().len(), 26);
+    program.fails(&["data", "check", "none.csv"], 2, "file_unreadable");
+    assert!(stored(dir.path()).is_empty());
 }

@@ -9,7 +9,7 @@ mod sim;
 
 pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
-pub(crate) use fetch::{Download, Record};
+pub(crate) use fetch::{Download, Record, Update};
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
 pub(crate) use plugin::{Plugin, RoleName};
 pub(crate) use sim::{Sim, SimServe};
@@ -202,6 +202,18 @@ pub(crate) enum Data {
         after_help = "Example: ghtrader data download SHFE.cu2509 --from 2025-07-01 --to 2025-07-18\nLogin: GHTRADER_DIFF_USER and GHTRADER_DIFF_PASSWORD, or the file of the setting diff.credentials_file"
     )]
     Download(Download),
+    /// Whether a tick file holds what the pipeline needs: rows, columns, null rates. Exit 1 if not; nothing is stored
+    #[command(after_help = "Example: ghtrader data check SHFE.cu2509.csv --json")]
+    Check {
+        /// CSV of tick columns, gzip or not
+        file: PathBuf,
+    },
+    /// Everything a new day brings about: download, schedule, main_l5, validation, coverage, columns, page
+    #[command(
+        after_help = "Each step does only what changed; run it again after a failure. Exit code of the worst step.\n\
+                      Example: ghtrader data update --var cu --plugin artifacts/core-factors.wasm"
+    )]
+    Update(Update),
     /// Records ticks as they happen, until SIGINT or SIGTERM; a day that is over is stored
     #[command(after_help = "Example: ghtrader data record SHFE.cu2509 SHFE.au2512 --progress plain")]
     Record(Record),

@@ -14,9 +14,9 @@ use ghtrader_store::{EmbeddedStore, HashOnRead, QuestDbOptions, QuestDbStore, St
 use ghtrader_trading::Room;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// The root, the settings that hold, and how to talk to the user.
 pub(crate) struct Context {

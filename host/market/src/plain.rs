@@ -3,10 +3,10 @@
 use crate::MarketError;
 use crate::field::fields_of;
 use crate::file::{check_text, end_line, is_gzip};
-use crate::layout::{Field, Layout};
+use crate::layout::{Field, Layout, cell};
 use crate::rows::{RowReader, Rules};
 use flate2::read::MultiGzDecoder;
-use ghtrader_core::{Calendar, ContractId, ExchangeTimeNs, Phase, TickTable, TradingDay};
+use ghtrader_core::{Calendar, Column, ContractId, ExchangeTimeNs, Phase, TickTable, TradingDay};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -17,6 +17,8 @@ pub struct PlainTicks {
     pub symbol: Option<String>,
     /// One row a line; `seq` from 0 in each trading day, `phase` continuous where the symbol is no contract.
     pub ticks: TickTable,
+    /// Columns that the file does not have; they are null, sizes 0.
+    pub missing: Vec<Column>,
     /// First row of each trading day, and the day; the date itself where the calendar has no answer.
     pub days: Vec<(usize, TradingDay)>,
 }
@@ -76,13 +78,14 @@ pub fn read_plain(path: &Path, calendar: &Calendar) -> Result<PlainTicks, Market
         let phase = |t: &i64| phases.as_ref().map_or(Phase::Continuous, |p| p.phase(*t)) as u8;
         ticks.phase.extend(ticks.ts_ns[*start..end].iter().map(phase));
     }
-    Ok(PlainTicks { symbol, ticks, days })
+    let there = |column: &Column| layout.fields.iter().any(|field| field.cell() == Some(cell(*column)));
+    let missing = Column::floats().filter(|column| !there(column)).collect();
+    Ok(PlainTicks { symbol, ticks, missing, days })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ghtrader_core::Column;
 
     fn read(text: &str) -> Result<PlainTicks, MarketError> {
         let dir = tempfile::tempdir().unwrap();
@@ -105,6 +108,8 @@ mod tests {
         let view = got.ticks.view();
         assert_eq!(view.float(Column::LastPrice)[0], 78_003.5);
         assert!(view.float(Column::LastPrice)[2].is_nan() && view.float(Column::Volume)[0].is_nan());
+        let there = [Column::LastPrice, Column::bid_price(0), Column::bid_volume(0)];
+        assert_eq!(got.missing, Column::floats().filter(|c| !there.contains(c)).collect::<Vec<_>>());
         assert_eq!((view.float(Column::bid_volume(0))[0], view.float(Column::ask_volume(4))[0]), (4.0, 0.0));
         let bare = read("datetime,last_price\n2025-07-18 09:00:00.5,1\n").unwrap();
         assert_eq!((bare.symbol, bare.ticks.ts_ns), (None, vec![1_752_800_400_500_000_000]));

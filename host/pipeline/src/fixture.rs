@@ -76,7 +76,11 @@ fn make(calendar: &Calendar) -> Option<Fixture> {
     let spec = ContractTable::builtin().spec(contract.variety(), days.first()?.1).ok()?;
     let instrument =
         Instrument { symbol: contract.to_string(), price_tick: spec.price_tick, multiplier: spec.multiplier };
-    Some(fixture_of(PlainTicks { symbol: Some(contract.to_string()), ticks, days }, instrument, calendar))
+    Some(fixture_of(
+        PlainTicks { symbol: Some(contract.to_string()), ticks, missing: Vec::new(), days },
+        instrument,
+        calendar,
+    ))
 }
 
 /// A file's rows as a fixture: a roll and a trading day before the first row, then the borders that lie in it.

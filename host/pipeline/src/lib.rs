@@ -22,6 +22,7 @@ mod coverage;
 mod data_page;
 mod day_report;
 mod error;
+mod file_check;
 mod fixture;
 mod main_l5;
 mod main_schedule;
@@ -37,6 +38,7 @@ pub use day_report::{
     DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, day_report, report_day, validate_day,
 };
 pub use error::PipelineError;
+pub use file_check::{ColumnNulls, FileCheck, Violation, check_file};
 pub use fixture::{fixture_of, standard_fixture};
 pub use main_l5::{DayOutcome, MainL5Options, MainL5Report, MissingDay, SegmentReport, build_main_l5};
 pub use main_schedule::{ScheduleReport, ScheduleSource, build_main_schedule};

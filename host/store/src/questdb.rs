@@ -100,8 +100,11 @@ pub struct QuestDbStore {
 
 impl Drop for QuestDbStore {
     fn drop(&mut self) {
-        // Whoever needs to know calls `flush`; what was acknowledged is on the server's disk.
-        let _ = self.flush();
+        // Whoever needs to know calls `flush`; what was acknowledged is on the server's disk. The next process should see it,
+        // but nobody waits once more for a server that is gone.
+        if !self.server.is_gone() {
+            let _ = self.flush();
+        }
     }
 }
 
@@ -285,7 +288,7 @@ impl QuestDbStore {
         Ok(Some((entry.manifest, mapped.unwrap_or(frame))))
     }
 
-    /// Rows first, the manifest last; both can be read when this returns.
+    /// Rows first, the manifest last; both lie on the server's disk when this returns.
     fn put<M: Described>(
         &self,
         spot: &Spot,

@@ -40,7 +40,7 @@ days = [rows_of(file, day) for day, file in enumerate(files)]
 count = sum(len(rows) for _, rows in days)
 
 begun = time.perf_counter()
-with Sender.from_conf(f"http::addr={url.removeprefix('http://')};auto_flush_rows=20000;") as sender:
+with Sender.from_conf(f"http::addr={url.removeprefix('http://')};") as sender:
     for _, rows in days:
         sender.dataframe(rows, table_name=table, symbols=["symbol", "trading_day", "build", "phase"], at="datetime")
 state = f"SELECT writerTxn, sequencerTxn FROM wal_tables() WHERE name = '{table}'"

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use ghtrader_core::{ContractId, TradingDay, Variety};
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct Download {
@@ -20,6 +21,25 @@ pub(crate) struct Download {
     /// Fetches days again that are stored or known to have no rows
     #[arg(long)]
     pub(crate) again: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Products; all with stored ticks if absent
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) var: Vec<Variety>,
+    /// First trading day to fetch; the last stored one if absent
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) from: Option<TradingDay>,
+    /// Last trading day to fetch; the latest if absent
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) to: Option<TradingDay>,
+    /// Fetches nothing and works on what is stored
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub(crate) offline: bool,
+    /// Features and labels whose columns are built too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plugin: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -39,6 +39,8 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             return Ok(if refused > 0 { ExitCode::from(ErrorClass::Negative.exit_code()) } else { ExitCode::SUCCESS });
         }
         Data::Download(flags) => return super::fetch::download(context, &flags),
+        Data::Check { file } => return quality::check(context, &file),
+        Data::Update(flags) => return super::update::run(context, &flags),
         Data::Record(flags) => return super::fetch::record(context, &flags),
         Data::Synth { var, days, seed, signal, first_day, rows_per_day, out } => {
             let mut spec = SynthSpec::new(var, days, seed, signal);

@@ -25,6 +25,13 @@ const KEYS: [(&str, &str); 4] = [
 
 /// Downloads what lacks. Exit 1 if a day was refused, 6 if the source was not there for one.
 pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, Problem> {
+    let report = downloaded(context, flags)?;
+    emit(context.json, &report, download_text)?;
+    Ok(report.worst().map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
+}
+
+/// Downloads what lacks.
+pub(crate) fn downloaded(context: &Context, flags: &Download) -> Result<DownloadReport, Problem> {
     if flags.from > flags.to {
         let what = format!("{} lies after {}", flags.from, flags.to);
         return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
@@ -49,7 +56,7 @@ pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, 
     let runs_dir = context.dir("runs_dir");
     let mut source = Source {
         client: &mut client,
-        store: &store,
+        store: &*store,
         calendar: &context.calendar,
         table: ContractTable::builtin(),
         runs_dir: &runs_dir,
@@ -60,9 +67,7 @@ pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, 
     };
     let report = ghtrader_pipeline::download(&mut source, &symbols, &options, &show);
     context.progress.finish();
-    let report = report?;
-    emit(context.json, &report, download_text)?;
-    Ok(report.worst().map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
+    Ok(report?)
 }
 
 /// Records until told to stop, or until a day is over.
@@ -86,7 +91,7 @@ pub(crate) fn record(context: &Context, flags: &Record) -> Result<ExitCode, Prob
     let runs_dir = context.dir("runs_dir");
     let mut source = Source {
         client: &mut client,
-        store: &store,
+        store: &*store,
         calendar: &context.calendar,
         table: ContractTable::builtin(),
         runs_dir: &runs_dir,

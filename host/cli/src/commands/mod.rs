@@ -26,6 +26,7 @@ mod serve;
 mod sim;
 mod token;
 mod train;
+mod update;
 pub(crate) mod walk_forward;
 
 use crate::args::{Cli, Command};

@@ -5,13 +5,14 @@ use super::data::stored_symbol;
 use crate::context::{Context, publish};
 use crate::output::{emit, grouped, table};
 use ghtrader_core::{ContractId, ContractTable, ErrorClass, Problem, TradingDay, Variety};
+use ghtrader_market::read_plain;
 use ghtrader_pipeline::{
-    DataPage, DayFacts, FactsScope, State, ValidationPolicy, ValidationReport, ValidationScope, coverage, data_page,
-    day_facts, validate,
+    DataPage, DayFacts, FactsScope, State, ValidationPolicy, ValidationReport, ValidationScope, check_file, coverage,
+    data_page, day_facts, validate,
 };
 use ghtrader_store::Store;
-use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use serde_json::{Map, json};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 type Days = (Option<TradingDay>, Option<TradingDay>);
@@ -107,7 +108,8 @@ pub(crate) fn validate_days(
     })
 }
 
-fn word<T: serde::Serialize>(value: &T) -> String {
+/// A word of JSON, such as a state.
+pub(crate) fn word<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -239,8 +241,15 @@ fn fields_row(day: &DayFacts) -> Vec<String> {
     head.into_iter().chain(counts.map(|n| n.to_string())).collect()
 }
 
-/// Writes a product's page.
+/// Writes a product's page and says where.
 pub(crate) fn page(context: &Context, var: &Variety, out: Option<PathBuf>) -> Result<ExitCode, Problem> {
+    let path = write_page(context, var, out)?;
+    emit(context.json, &json!({ "variety": var, "page": path }), |_| format!("{}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a product's page; gives its path.
+pub(crate) fn write_page(context: &Context, var: &Variety, out: Option<PathBuf>) -> Result<PathBuf, Problem> {
     let store = context.store()?;
     let table = ContractTable::builtin();
     let covered = coverage(&*store, var, &context.calendar, table)?;
@@ -265,7 +274,16 @@ pub(crate) fn page(context: &Context, var: &Variety, out: Option<PathBuf>) -> Re
     });
     let path = out.unwrap_or_else(|| context.dir("runs_dir").join(format!("data-{}.html", var.product())));
     publish(&path, html.as_bytes())?;
-    let body: Value = json!({ "variety": var, "page": path, "symbols": covered.len(), "state": validation.state });
-    emit(context.json, &body, |_| format!("{}", path.display()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(path)
+}
+
+/// Whether a file holds what the pipeline needs.
+pub(crate) fn check(context: &Context, file: &Path) -> Result<ExitCode, Problem> {
+    let report = check_file(&read_plain(file, &context.calendar)?);
+    emit(context.json, &report, |r| {
+        let lines: Vec<String> = r.violations.iter().map(|v| format!("{}: {}\n", v.code, v.what)).collect();
+        let verdict = if r.ok { "holds what the pipeline needs" } else { "does not hold what the pipeline needs" };
+        format!("{}{} rows: {verdict}", lines.concat(), grouped(r.rows as i64))
+    })?;
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(ErrorClass::Negative.exit_code()) })
 }

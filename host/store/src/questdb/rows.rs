@@ -12,6 +12,7 @@ use ghtrader_core::Phase;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use questdb::ingress::{Buffer, ColumnName, ProtocolVersion, TableName, TimestampNanos};
+use std::sync::mpsc::{channel, sync_channel};
 
 /// Bytes of a request above which rows go into the next one, however few they are.
 const REQUEST_BYTES: usize = 64 << 20;
@@ -27,7 +28,8 @@ pub(super) struct Common<'a> {
     pub(super) number: Option<(&'static str, i64)>,
 }
 
-/// Sends all rows of a frame, some at a time. Sending them again changes nothing.
+/// Sends all rows of a frame, some at a time: while some are on their way, the next ones are written down. Sending them again
+/// changes nothing.
 pub(super) fn send_rows(
     server: &Server,
     table: &str,
@@ -35,17 +37,35 @@ pub(super) fn send_rows(
     common: &Common<'_>,
     batch_rows: usize,
 ) -> Result<(), StoreError> {
-    let mut buffer = Buffer::new(ProtocolVersion::V2);
-    // Ticks have a column a value; built columns, whose number and names are free, have one column of lists.
-    let mut list = vec![0.0; frame.floats.len()];
-    for row in 0..frame.rows() {
-        write_row(&mut buffer, table, frame, common, row, &mut list).map_err(|e| server.refused(table, e.msg()))?;
-        if buffer.row_count() >= batch_rows || buffer.len() >= REQUEST_BYTES {
-            server.send(table, &buffer)?;
-            buffer.clear();
+    std::thread::scope(|scope| {
+        let (full, taken) = sync_channel::<Buffer>(0);
+        let (empty, given_back) = channel();
+        let sender = scope.spawn(move || {
+            for mut buffer in taken {
+                server.send(table, &buffer)?;
+                buffer.clear();
+                // Nobody may want it back any more.
+                let _ = empty.send(buffer);
+            }
+            Ok(())
+        });
+        let mut buffer = Buffer::new(ProtocolVersion::V2);
+        // Ticks have a column a value; built columns, whose number and names are free, have one column of lists.
+        let mut list = vec![0.0; frame.floats.len()];
+        for row in 0..frame.rows() {
+            write_row(&mut buffer, table, frame, common, row, &mut list).map_err(|e| server.refused(table, e.msg()))?;
+            let last = row + 1 == frame.rows();
+            if last || buffer.row_count() >= batch_rows || buffer.len() >= REQUEST_BYTES {
+                let next = given_back.try_recv().unwrap_or_else(|_| Buffer::new(ProtocolVersion::V2));
+                if full.send(std::mem::replace(&mut buffer, next)).is_err() {
+                    // The sender has ended with an error, which is told below.
+                    break;
+                }
+            }
         }
-    }
-    if buffer.is_empty() { Ok(()) } else { server.send(table, &buffer) }
+        drop(full);
+        sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 fn write_row(

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use questdb::ErrorCode;
 use questdb::ingress::{Buffer, Protocol, ProtocolVersion, Sender, SenderBuilder};
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ pub(super) struct Server {
     wait: Duration,
     agent: Agent,
     idle: Mutex<Vec<Sender>>,
+    gone: AtomicBool,
 }
 
 impl std::fmt::Debug for Server {
@@ -98,11 +100,17 @@ impl Server {
             wait: options.wait,
             agent: agent.into(),
             idle: Mutex::default(),
+            gone: AtomicBool::new(false),
         })
     }
 
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The last question had no answer.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// How long a server may be silent before it counts as gone.
@@ -242,9 +250,13 @@ impl Server {
         let mut pause = FIRST_PAUSE;
         loop {
             match work() {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.gone.store(false, Ordering::Relaxed);
+                    return Ok(done);
+                }
                 Err(Fault::Lasting(error)) => return Err(error),
                 Err(Fault::Passing(why)) if began.elapsed() + pause > wait => {
+                    self.gone.store(true, Ordering::Relaxed);
                     return Err(StoreError::Unreachable { url: self.url.clone(), why });
                 }
                 Err(Fault::Passing(_)) => {

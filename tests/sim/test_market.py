@@ -323,6 +323,39 @@ class RoundTrip(unittest.TestCase):
         self.check("SHFE.cu1909_last200.csv")
 
 
+class OwnClient(unittest.TestCase):
+    def test_own_client_of_own_server(self):
+        """`ghtrader data download` from `ghtrader sim serve`: the day that importing the file gives, compressed or not."""
+        with tempfile.TemporaryDirectory() as folder:
+            _, file = tape(folder)
+            stored = []
+            for place in ("imported", "plain", "deflated"):
+                root = os.path.join(folder, place)
+                os.mkdir(root)
+                if place == "imported":
+                    command, more = ["data", "import", file], {}
+                    server = None
+                else:
+                    server = Server("--data", file, "--start", "end", *(["--no-deflate"] if place == "plain" else []))
+                    command = ["data", "download", "SHFE.cu2509", "--from", "2025-07-18", "--to", "2025-07-18"]
+                    more = {"GHTRADER_DIFF_AUTH_URL": server.url["auth"], "GHTRADER_DIFF_MD_URL": server.url["md"]}
+                    more |= {f"GHTRADER_DIFF_{n}": "any" for n in ("USER", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET")}
+                    # Our server has no hours of maintenance.
+                    more["GHTRADER_DOWNLOAD_MAINTENANCE_HOURS"] = '""'
+                try:
+                    run = [PROGRAM, "--root", root, "--json", *command]
+                    done = subprocess.run(run, capture_output=True, text=True, env={**os.environ, **more}, timeout=120)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                finally:
+                    if server:
+                        server.__exit__()
+                with open(os.path.join(root, "data/manifest/ticks/SHFE.cu2509/2025-07-18.json")) as manifest:
+                    body = json.load(manifest)["body"]
+                stored.append({k: body[k] for k in ("rows", "first_ts_ns", "last_ts_ns", "sha256", "counting")})
+            self.assertEqual(stored[0]["rows"], 5001)
+            self.assertEqual(stored[1:], stored[:1] * 2)
+
+
 def days(report):
     """Day, rows and digest of each day that an import stored."""
     return [(d["trading_day"], d["rows"], d["sha256"]) for d in json.loads(report)["symbol_days"]]

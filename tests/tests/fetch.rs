@@ -394,11 +394,13 @@ impl Recording {
         let (tell, heard) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                match serde_json::from_str::<Value>(&line) {
-                    Ok(progress) if tell.send(progress).is_err() => return,
-                    Ok(_) => {}
+                let Ok(progress) = serde_json::from_str::<Value>(&line) else {
                     // The log, for who looks at a test that failed.
-                    Err(_) => eprintln!("{line}"),
+                    eprintln!("{line}");
+                    continue;
+                };
+                if tell.send(progress).is_err() {
+                    return;
                 }
             }
         });

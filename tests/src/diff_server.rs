@@ -47,6 +47,8 @@ pub struct Habits {
     pub notice: Option<String>,
     /// Sends transactions that nobody has asked for.
     pub unsolicited: bool,
+    /// The trading day that it says to be in.
+    pub trading_day: Option<String>,
 }
 
 impl Default for Habits {
@@ -65,6 +67,7 @@ impl Default for Habits {
             withheld: BTreeSet::new(),
             notice: None,
             unsolicited: false,
+            trading_day: None,
         }
     }
 }
@@ -444,7 +447,10 @@ impl Line {
             .series
             .keys()
             .filter(|s| named(s) || of_product(s))
-            .map(|s| json!({ "instrument_id": s, "class": "FUTURE", "price_tick": 10.0, "volume_multiple": 5, "expired": false }))
+            .map(|s| {
+                json!({ "instrument_id": s, "class": "FUTURE", "price_tick": 10.0, "volume_multiple": 5, "expired": false,
+                        "trading_day": state.habits.trading_day })
+            })
             .collect();
         let answer = if found.is_empty() {
             json!({ "query": query, "error": "unknown instrument" })

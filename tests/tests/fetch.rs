@@ -214,7 +214,7 @@ fn a_killed_download_goes_on_where_it_was() {
     }
     assert_eq!(kills, 2, "the program was at work when it was killed");
     world.server.forget();
-    world.server.change(|h| h.cut_after = Some(6));
+    world.server.change(|h| h.cut_after = Some(14));
     let (code, body) = world.download("root", &[]);
     assert_eq!(code, 0, "{body:#}");
     assert!(body["reconnects"].as_u64() > Some(0), "{body:#}");
@@ -223,6 +223,27 @@ fn a_killed_download_goes_on_where_it_was() {
     assert_eq!(lake(&world.root("root")), world.imported());
     let left: Vec<PathBuf> = tree(&world.root("root/runs/download")).into_keys().collect();
     assert!(left.is_empty(), "no spool is left: {left:?}");
+}
+
+/// D-10: a source that replays the past has a clock of its own; a day is whole when the source is in a later one.
+#[test]
+fn a_day_that_is_not_over_for_the_source_is_not_stored() {
+    let world = World::new(Habits::default());
+    let (one, two) = (world.days[0].2.len(), world.days[1].2.len());
+    world.server.happen(&world.symbol, one + two / 2);
+    world.server.change(|h| h.trading_day = Some(world.days[1].0.replace('-', "")));
+    let (code, body) = world.download("root", &[]);
+    assert_eq!((code, fetched(&body).len()), (0, 1), "{body:#}");
+    assert_eq!(body["symbols"][0]["open"], json!([world.days[1].0, world.days[2].0]));
+    assert_eq!(body["symbols"][0]["empty"], json!([]), "of a day to come nothing is known");
+    world.server.happen(&world.symbol, world.rows());
+    world.server.change(|h| h.trading_day = None);
+    world.server.forget();
+    let (code, body) = world.download("root", &[]);
+    assert_eq!((code, fetched(&body).len()), (0, 2), "{body:#}");
+    let first = world.server.seen().frames.into_iter().find(|f| f["aid"] == "set_chart").expect("a page");
+    assert_eq!(first["left_kline_id"], json!(one + two / 2), "the rows of the open day are in the spool");
+    assert_eq!(lake(&world.root("root")), world.imported());
 }
 
 /// D-10: retries, then the ledger; and the days leave it when they come.
@@ -373,9 +394,12 @@ impl Recording {
         let (tell, heard) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                if let Ok(progress) = serde_json::from_str::<Value>(&line)
-                    && tell.send(progress).is_err()
-                {
+                let Ok(progress) = serde_json::from_str::<Value>(&line) else {
+                    // The log, for who looks at a test that failed.
+                    eprintln!("{line}");
+                    continue;
+                };
+                if tell.send(progress).is_err() {
                     return;
                 }
             }
@@ -418,8 +442,8 @@ fn spooled(world: &World) -> u64 {
     spools.values().map(|b| (b.iter().filter(|c| **c == b'\n').count() as u64).saturating_sub(1)).sum()
 }
 
-/// D-11: killed at any moment, nothing acknowledged is lost; cut lines and a dead server cost no row; the day that is over
-/// equals the import of its rows.
+/// D-11: killed at any moment, nothing acknowledged is lost; cut lines and a dead server cost no row; the day that is
+/// over equals the import of its rows.
 #[test]
 fn a_recording_loses_no_tick() {
     let mut world = World::new(Habits { cut_after: Some(40), ..Habits::default() });

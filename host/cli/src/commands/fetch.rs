@@ -127,7 +127,8 @@ fn client(context: &Context) -> Result<MarketClient, Problem> {
     Ok(MarketClient::new(login, options))
 }
 
-/// User and password, from the environment or a file that is its owner's alone; never from a flag, which others can see.
+/// User and password, from the environment or a file that is its owner's alone; never from a flag, which others can
+/// see.
 fn credentials(context: &Context) -> Result<Credentials, Problem> {
     let mut values: [String; 4] = Default::default();
     let file = context.settings.text_of("diff.credentials_file").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A market-data line that is really there: login, websocket and state machine together. Blocking; it reconnects when its
-//! owner says so, because only the owner knows whether to wait, to go on elsewhere or to give up.
+//! A market-data line that is really there: login, websocket and state machine together. Blocking; it reconnects when
+//! its owner says so, because only the owner knows whether to wait, to go on elsewhere or to give up.
 
 use super::auth::{Login, host_of};
 use super::error::SourceError;
@@ -39,6 +39,8 @@ pub struct MarketClient {
     started: Instant,
     host: String,
     opened: u64,
+    /// Events that came while an answer was waited for; their owner has not had them.
+    kept: Vec<LineEvent>,
 }
 
 impl MarketClient {
@@ -52,6 +54,7 @@ impl MarketClient {
             started: Instant::now(),
             host: "the market-data line".to_owned(),
             opened: 0,
+            kept: Vec::new(),
         }
     }
 
@@ -85,8 +88,8 @@ impl MarketClient {
         &mut self.line
     }
 
-    /// Makes a connection in the place of the one there may be, logging in as far as need be, and asks again for everything
-    /// that the line wants.
+    /// Makes a connection in the place of the one there may be, logging in as far as need be, and asks again for
+    /// everything that the line wants.
     ///
     /// # Errors
     /// `Refused` if the login is refused, a second time with a new token; `Unavailable`, `Timeout`, `BadUrl`, `WrongClock`.
@@ -127,6 +130,7 @@ impl MarketClient {
     /// Ends the connection.
     pub fn close(&mut self) {
         self.socket = None;
+        self.kept.clear();
         self.line.closed();
     }
 
@@ -180,7 +184,9 @@ impl MarketClient {
 
     /// The events since the last call.
     pub fn events(&mut self) -> Vec<LineEvent> {
-        std::iter::from_fn(|| self.line.take_event()).collect()
+        let mut events = std::mem::take(&mut self.kept);
+        events.extend(std::iter::from_fn(|| self.line.take_event()));
+        events
     }
 
     /// Asks about instruments and waits for the answer.
@@ -192,7 +198,7 @@ impl MarketClient {
         let asked = self.line.query(query, now);
         loop {
             let turn = self.turn(Duration::from_millis(200));
-            for event in self.events() {
+            while let Some(event) = self.line.take_event() {
                 match event {
                     LineEvent::Answer { id, result } if id == asked => {
                         let host = self.host.clone();
@@ -207,7 +213,7 @@ impl MarketClient {
                             limit_s: self.options.limits.query.as_secs(),
                         });
                     }
-                    _ => {}
+                    other => self.kept.push(other),
                 }
             }
             if let Turn::Closed(why) = turn {

@@ -1,7 +1,7 @@
 //! Questions about instruments, and what an answer says.
 
 use super::value::{number, whole};
-use ghtrader_core::Variety;
+use ghtrader_core::{TradingDay, Variety};
 use serde_json::Value;
 
 /// One instrument of an answer.
@@ -19,12 +19,14 @@ pub struct Instrument {
     pub expired: bool,
     /// End of its life, ns since the epoch.
     pub expires_ns: Option<i64>,
+    /// The trading day that the source is in; `None` if it does not say.
+    pub trading_day: Option<TradingDay>,
     /// The contract that a continuous symbol stands for.
     pub underlying: Option<String>,
 }
 
 /// Members that are asked for; servers name types as the interfaces that they belong to.
-const SELECTION: &str = "{ ... on basic { instrument_id exchange_id class price_tick } \
+const SELECTION: &str = "{ ... on basic { instrument_id exchange_id class price_tick trading_day } \
     ... on tradeable { volume_multiple } \
     ... on future { expired product_id expire_datetime } \
     ... on derivative { underlying { count edges { node { ... on basic { instrument_id } } } } } }";
@@ -64,6 +66,7 @@ fn read_instrument(entry: &Value) -> Option<Instrument> {
         multiplier: number(entry.get("volume_multiple")),
         expired: entry.get("expired").and_then(Value::as_bool).unwrap_or(false),
         expires_ns: whole(entry.get("expire_datetime")),
+        trading_day: text("trading_day").and_then(|t| t.parse().ok()),
         underlying: underlying.map(str::to_owned),
     })
 }

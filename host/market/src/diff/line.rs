@@ -1,7 +1,7 @@
 //! One market-data line as a state machine without I/O: frames in, frames out, events out; time is an argument.
 //!
-//! The line knows what its owner wants (quotes, charts, queries), asks for it again whenever it is opened, and keeps one
-//! `peek_message` out. After a transaction the owner looks at the document for as long as it likes; only
+//! The line knows what its owner wants (quotes, charts, queries), asks for it again whenever it is opened, and keeps
+//! one `peek_message` out. After a transaction the owner looks at the document for as long as it likes; only
 //! [`MarketLine::peek`] asks for more. A slow owner so gets bigger transactions, and never an outdated one.
 
 use super::chart::{ChartRequest, ChartView, chart_view};

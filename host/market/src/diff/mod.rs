@@ -1,8 +1,9 @@
 //! Client of a DIFF market-data line: one JSON document that both sides keep equal by merge patches over a websocket.
 //!
-//! What the protocol says is a state machine without I/O ([`MarketLine`], and on top of it [`TickPager`] for the past and
-//! [`TickFollower`] for what happens): frames and time in, frames and events out. [`MarketClient`] puts login and
-//! websocket below it. `DC-…` in a test names the row of the client's checklist that it proves; see docs/diff-client.md.
+//! What the protocol says is a state machine without I/O ([`MarketLine`], and on top of it [`TickPager`] for the past
+//! and [`TickFollower`] for what happens): frames and time in, frames and events out. [`MarketClient`] puts login and
+//! websocket below it. `DC-…` in a test names the row of the client's checklist that it proves; see
+//! docs/diff-client.md.
 
 mod auth;
 mod chart;

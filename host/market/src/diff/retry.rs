@@ -18,7 +18,8 @@ pub struct RetryPolicy {
     pub first_wait: Duration,
     /// Longest wait between two tries.
     pub longest_wait: Duration,
-    /// Hours of maintenance of every day: begin and end, ns after midnight in Shanghai; `None` = only the source's word counts.
+    /// Hours of maintenance of every day: begin and end, ns after midnight in Shanghai; `None` = only the source's word
+    /// counts.
     pub maintenance_hours: Option<(i64, i64)>,
     /// Wait for a source under maintenance.
     pub maintenance_wait: Duration,
@@ -50,8 +51,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait before try `n`, from 1: it doubles up to the longest, and `chance` (0..1) takes up to half of it away, so
-    /// that clients of one outage do not come back together.
+    /// The wait before try `n`, from 1: it doubles up to the longest, and `chance` (0..1) takes up to half of it away,
+    /// so that clients of one outage do not come back together.
     ///
     /// Source: M. Brooker, "Exponential Backoff And Jitter" (2015), equal jitter.
     pub fn backoff(&self, n: u32, chance: f64) -> Duration {

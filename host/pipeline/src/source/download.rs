@@ -1,4 +1,5 @@
-//! Downloads what lacks of the past, a symbol after the other, in day-sized pieces that are published as they are whole.
+//! Downloads what lacks of the past, a symbol after the other, in day-sized pieces that are published as they are
+//! whole.
 
 use super::error::FetchError;
 use super::ledger::{Ledger, Skip};
@@ -7,8 +8,8 @@ use super::{day_end_ns, day_start_ns, is_over};
 use crate::{ImportError, ImportOptions, ImportOutcome, ImportSummary, ImportedDay, import};
 use ghtrader_core::{Calendar, ContractId, ContractTable, ErrorClass, ExchangeTimeNs, TradingDay, last_trading_day};
 use ghtrader_market::diff::{
-    Failure, MarketClient, Next, PageStep, RetryBudget, RetryPolicy, SkipReason, SourceError, TickPager, TickRow, Turn,
-    chance, symbols_query,
+    Failure, Instrument, MarketClient, Next, PageStep, RetryBudget, RetryPolicy, SkipReason, SourceError, TickPager,
+    TickRow, Turn, chance, symbols_query,
 };
 use ghtrader_store::{Dataset, Store};
 use serde::Serialize;
@@ -297,9 +298,8 @@ impl Run<'_, '_> {
             let error = "the source was under maintenance for the symbols before".to_owned();
             return self.give_up(plan, &mut ledger, reason, error);
         }
-        let mut asked = false;
         while !plan.lacking.is_empty() && !self.stopping() {
-            let trouble = match self.attempt(plan, &mut ledger, &mut asked) {
+            let trouble = match self.attempt(plan, &mut ledger) {
                 Ok(()) => continue,
                 Err(trouble) => trouble,
             };
@@ -356,11 +356,10 @@ impl Run<'_, '_> {
     }
 
     /// One span of days that lack and follow each other.
-    fn attempt(&mut self, plan: &mut Plan, ledger: &mut Ledger<'_>, asked: &mut bool) -> Result<(), Trouble> {
+    fn attempt(&mut self, plan: &mut Plan, ledger: &mut Ledger<'_>) -> Result<(), Trouble> {
         self.connect()?;
-        if !std::mem::replace(asked, true) {
-            check_symbol(self.source.client, &plan.symbol).map_err(source_trouble)?;
-        }
+        // Asked on every connection: the source may have gone on to another day meanwhile.
+        let told = told_of(self.source.client, &plan.symbol).map_err(source_trouble)?;
         let Some((first, last)) = span(self.source.calendar, &plan.lacking) else { return Ok(()) };
         let symbol = plan.symbol.to_string();
         let dir = source_dir(self.source.runs_dir, "download", self.source.client.host()).join(&symbol);
@@ -376,7 +375,7 @@ impl Run<'_, '_> {
                 TickPager::of_span(&symbol, start, end_ns)
             }
         };
-        let mut days = Days { plan, ledger, spool, day: first, last };
+        let mut days = Days { plan, ledger, spool, told, day: first, last };
         let result = self.read(&mut pager, &mut days);
         self.report.pages += pager.pages();
         pager.close(self.source.client.line());
@@ -464,7 +463,8 @@ impl Run<'_, '_> {
     /// The series or the span has ended.
     fn end(&mut self, days: &mut Days<'_, '_>) -> Result<(), Trouble> {
         let wall_ns = self.source.client.login().wall_ns();
-        let open: Vec<TradingDay> = days.plan.lacking.iter().filter(|d| !is_over(**d, wall_ns)).copied().collect();
+        let is_open = |d: &&TradingDay| !is_over(self.source.calendar, **d, wall_ns, &days.told);
+        let open: Vec<TradingDay> = days.plan.lacking.iter().filter(is_open).copied().collect();
         if open.contains(&days.day) {
             days.spool.sync()?;
         } else {
@@ -524,6 +524,8 @@ struct Days<'p, 's> {
     plan: &'p mut Plan,
     ledger: &'p mut Ledger<'s>,
     spool: Spool,
+    /// What the source says of the contract.
+    told: Instrument,
     /// The day that rows are read of.
     day: TradingDay,
     last: TradingDay,
@@ -542,15 +544,16 @@ fn span(calendar: &Calendar, lacking: &BTreeSet<TradingDay>) -> Option<(TradingD
     Some((first, last))
 }
 
-/// Asks for the contract itself: a wrong name would only look like a contract without rows.
-pub(crate) fn check_symbol(client: &mut MarketClient, symbol: &ContractId) -> Result<(), SourceError> {
+/// Asks for the contract itself, and for the day that the source is in: a wrong name would only look like a contract
+/// without rows.
+pub(crate) fn told_of(client: &mut MarketClient, symbol: &ContractId) -> Result<Instrument, SourceError> {
     let symbol = symbol.to_string();
     let found = client.instruments(symbols_query(&[&symbol]), &symbol)?;
-    if found.iter().any(|i| i.symbol == symbol) {
-        return Ok(());
-    }
-    let host = client.host().to_owned();
-    Err(SourceError::UnknownSymbol { host, symbol, message: "its answer names no such instrument".to_owned() })
+    found.into_iter().find(|i| i.symbol == symbol).ok_or_else(|| SourceError::UnknownSymbol {
+        host: client.host().to_owned(),
+        symbol,
+        message: "its answer names no such instrument".to_owned(),
+    })
 }
 
 /// Whether a failure of the source may pass.

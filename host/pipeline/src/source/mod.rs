@@ -1,8 +1,8 @@
 //! Ticks from a DIFF source into the store: what lacks of the past, and what happens.
 //!
-//! Rows go through a spool, a text file a symbol-day that grows row by row, and from there by the import's own rules into
-//! the store. So a row that was downloaded, one that was recorded and one that came as a file are judged alike, and a run
-//! that is killed goes on behind the last whole line of its spool.
+//! Rows go through a spool, a text file a symbol-day that grows row by row, and from there by the import's own rules
+//! into the store. So a row that was downloaded, one that was recorded and one that came as a file are judged alike,
+//! and a run that is killed goes on behind the last whole line of its spool.
 
 mod download;
 mod error;
@@ -16,6 +16,7 @@ pub use ledger::{EMPTY_DAYS, SKIP_LEDGER, Skip, load_empty_days, load_skips};
 pub use record::{RecordOptions, RecordProgress, RecordReport, RecordedSymbol, record};
 
 use ghtrader_core::{Calendar, ExchangeTimeNs, NS_PER_S, TradingDay};
+use ghtrader_market::diff::Instrument;
 
 const HOUR_NS: i64 = 3_600 * NS_PER_S;
 /// From this hour on, Shanghai time, a trading day brings no more rows.
@@ -31,7 +32,53 @@ fn day_end_ns(day: TradingDay) -> i64 {
     ExchangeTimeNs::from_cst(day, 18 * HOUR_NS).0
 }
 
-/// The trading day is over by a wall clock.
-fn is_over(day: TradingDay, wall_ns: i64) -> bool {
-    wall_ns >= ExchangeTimeNs::from_cst(day, DAY_OVER_HOUR * HOUR_NS).0
+/// The trading day is over: by this machine's clock, and by the source's own day.
+///
+/// A source that replays the past has a clock of its own, which only the day that it tells shows. A contract that has
+/// expired may tell its last day for ever.
+fn is_over(calendar: &Calendar, day: TradingDay, wall_ns: i64, told: &Instrument) -> bool {
+    let by_clock = wall_ns >= ExchangeTimeNs::from_cst(day, DAY_OVER_HOUR * HOUR_NS).0;
+    let by_source = match told.trading_day {
+        None => true,
+        Some(today) if day < today => true,
+        Some(today) if day > today => false,
+        // Its clock and this one agree only until the next trading day is over.
+        Some(today) => told.expired || calendar.next_trading_day(today).is_ok_and(|next| wall_ns < day_end_ns(next)),
+    };
+    by_clock && by_source
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ghtrader_market::diff::read_instruments;
+    use serde_json::json;
+
+    fn check(day: &str, (date, hour): (&str, i64), told: Option<&str>, expired: bool, want: bool) {
+        let entry = json!({ "multi_symbol_info": [{ "instrument_id": "X", "trading_day": told, "expired": expired }] });
+        let told_by = &read_instruments(&entry)[0];
+        let wall_ns = ExchangeTimeNs::from_cst(date.parse().unwrap(), hour * HOUR_NS).0;
+        let over = is_over(Calendar::builtin(), day.parse().unwrap(), wall_ns, told_by);
+        assert_eq!(over, want, "{day} at {date} {hour} h, told {told:?}, expired: {expired}");
+    }
+
+    /// D-10
+    #[test]
+    fn a_day_is_over_when_both_clocks_say_so() {
+        let friday = "2025-07-18";
+        // Without a word of the source, this machine's clock decides.
+        check(friday, (friday, 15), None, false, false);
+        check(friday, (friday, 16), None, false, true);
+        // A live source: the same day until the evening, the next one behind it, also over the weekend.
+        check(friday, (friday, 16), Some("20250718"), false, true);
+        check(friday, ("2025-07-20", 12), Some("20250718"), false, true);
+        check(friday, ("2025-07-21", 10), Some("20250721"), false, true);
+        check("2025-07-21", ("2025-07-21", 10), Some("20250721"), false, false);
+        // A replay of that day, years later: not over before it tells the next one.
+        check(friday, ("2026-11-28", 12), Some("20250718"), false, false);
+        check(friday, ("2026-11-28", 12), Some("20250721"), false, true);
+        check("2025-07-21", ("2026-11-28", 12), Some("20250718"), false, false);
+        // A contract at its end.
+        check(friday, ("2026-11-28", 12), Some("2025-07-18"), true, true);
+    }
 }

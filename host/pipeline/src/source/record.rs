@@ -1,7 +1,7 @@
-//! Records what happens, tick by tick, into spools that survive the process, and puts each day into the store when it is
-//! over. A line that is cut is made again and its gap is read from the past; what cannot be had is said.
+//! Records what happens, tick by tick, into spools that survive the process, and puts each day into the store when it
+//! is over. A line that is cut is made again and its gap is read from the past; what cannot be had is said.
 
-use super::download::{Source, check_symbol, lock, source_trouble_kind, store_spooled};
+use super::download::{Source, lock, source_trouble_kind, store_spooled, told_of};
 use super::error::FetchError;
 use super::spool::{Spool, source_dir};
 use super::{day_end_ns, day_start_ns, is_over};
@@ -20,6 +20,8 @@ use std::time::Duration;
 const TURN: Duration = Duration::from_millis(200);
 /// How often days are looked at that may be over by the clock.
 const SEAL_PAUSE: Duration = Duration::from_secs(1);
+/// How often the source is asked for its day, at most.
+const ASK_PAUSE: Duration = Duration::from_secs(5);
 /// Interruptions that a report lists; the rest are counted.
 const LISTED: usize = 100;
 /// The store's collection of rows that a source did not give, a record a symbol.
@@ -132,6 +134,8 @@ struct Tape {
     stored_rows: u64,
     /// Last time a row came, by the client's clock.
     heard: Duration,
+    /// Last time the source was asked for its day.
+    asked: Option<Duration>,
     live: bool,
     done: bool,
     refused: bool,
@@ -201,7 +205,7 @@ impl Recording<'_, '_> {
     /// Where each contract's recording starts: behind its spool, else with the trading day that its quote tells.
     fn begin(&mut self, symbols: &BTreeSet<ContractId>) -> Result<Vec<Tape>, FetchError> {
         for symbol in symbols {
-            while let Err(error) = check_symbol(self.source.client, symbol) {
+            while let Err(error) = told_of(self.source.client, symbol) {
                 if source_trouble_kind(&error).is_none() {
                     return Err(error.into());
                 }
@@ -284,7 +288,19 @@ impl Recording<'_, '_> {
         };
         let heard = self.source.client.now();
         let symbol = symbol.clone();
-        Ok(Tape { symbol, follower, spool, day, stored_rows: 0, heard, live: false, done: false, refused: false, told })
+        Ok(Tape {
+            symbol,
+            follower,
+            spool,
+            day,
+            stored_rows: 0,
+            heard,
+            asked: None,
+            live: false,
+            done: false,
+            refused: false,
+            told,
+        })
     }
 
     fn run(&mut self, tapes: &mut [Tape]) -> Result<(), FetchError> {
@@ -321,6 +337,8 @@ impl Recording<'_, '_> {
             if now.saturating_sub(looked) >= SEAL_PAUSE {
                 looked = now;
                 tapes.iter_mut().try_for_each(|t| self.seal_by_clock(t))?;
+                // Told again: who shows it may leave out what comes too quickly.
+                tapes.iter().for_each(|t| (self.progress)(&t.progress()));
             }
         }
         tapes.iter_mut().try_for_each(|t| t.spool.sync())
@@ -391,8 +409,18 @@ impl Recording<'_, '_> {
     fn seal_by_clock(&mut self, tape: &mut Tape) -> Result<(), FetchError> {
         let now = self.source.client.now();
         let wall_ns = self.source.client.login().wall_ns();
-        if tape.done || !tape.live || !is_over(tape.day, wall_ns) || now.saturating_sub(tape.heard) < self.options.quiet
-        {
+        let quiet = now.saturating_sub(tape.heard) >= self.options.quiet;
+        let rows = tape.spool.rows(tape.day);
+        if tape.done || !tape.live || !quiet || (rows > 0 && rows == tape.stored_rows) {
+            return Ok(());
+        }
+        // The source's own day is asked for once in each silence, and again while it lasts.
+        if tape.asked.is_some_and(|asked| now.saturating_sub(asked) < self.options.quiet.max(ASK_PAUSE)) {
+            return Ok(());
+        }
+        tape.asked = Some(now);
+        let Ok(told) = told_of(self.source.client, &tape.symbol) else { return Ok(()) };
+        if !is_over(self.source.calendar, tape.day, wall_ns, &told) {
             return Ok(());
         }
         self.seal(tape)?;
@@ -400,7 +428,8 @@ impl Recording<'_, '_> {
         Ok(())
     }
 
-    /// Puts the rows of the day into the store, if there are more than it has. The spool stays until a later day begins.
+    /// Puts the rows of the day into the store, if there are more than it has. The spool stays until a later day
+    /// begins.
     fn seal(&mut self, tape: &mut Tape) -> Result<(), FetchError> {
         let rows = tape.spool.rows(tape.day);
         if rows <= tape.stored_rows {
@@ -415,7 +444,7 @@ impl Recording<'_, '_> {
         for day in summary.symbol_days {
             tape.refused = day.outcome == ImportOutcome::Refused;
             if tape.refused {
-                tracing::error!(symbol = %tape.symbol, day = %day.trading_day , reason = day.reason, "the day is refused");
+                tracing::error!(symbol = %tape.symbol, day = %day.trading_day, reason = day.reason, "the day is refused");
             }
             tape.told.days.retain(|d| d.trading_day != day.trading_day);
             tape.told.days.push(day);

@@ -1,4 +1,5 @@
-//! Rows on their way into the store: a text file a symbol-day, in the form that the import reads, growing by whole lines.
+//! Rows on their way into the store: a text file a symbol-day, in the form that the import reads, growing by whole
+//! lines.
 
 use super::error::FetchError;
 use ghtrader_core::{Digest, TradingDay};

@@ -108,8 +108,8 @@ pub enum TradeEvent {
     Order(Order),
     /// A fill that has not been told before.
     Fill(Fill),
-    /// An order was sent and the line was cut, and the server does not know the order. It may still be on its way: it is
-    /// never sent again.
+    /// An order was sent and the line was cut, and the server does not know the order. It may still be on its way: it
+    /// is never sent again.
     Ambiguous(String),
 }
 

@@ -167,7 +167,7 @@ fn a_file_is_checked_before_it_is_imported() {
     // Last price, and what the file does not have at all: best ask, volume, open interest.
     let core = "core_null_rate_exceeded";
     assert_eq!(codes, ["rows_below_minimum", "missing_columns", core, core, core, core, "l5_null_rate_exceeded"]);
-    assert_eq!(bad["missing_columns"].as_array().unwrap().len(), 26);
+    assert_eq!(bad["missing_columns"].as_array().unwrap().len(), 25);
     program.fails(&["data", "check", "none.csv"], 2, "file_unreadable");
     assert!(stored(dir.path()).is_empty());
 }

@@ -16,6 +16,7 @@ const RESERVED: &[&str] = &[
     "GHTRADER_TOKEN",
     "GHTRADER_ARTEFACTS",
     "GHTRADER_PYTHON",
+    "GHTRADER_DIFF_PYTHON",
     "GHTRADER_QUESTDB_JAR",
     "GHTRADER_QUESTDB_PASSWORD",
     // What is secret is no setting: `config show` shows settings.

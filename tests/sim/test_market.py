@@ -328,6 +328,12 @@ class OwnClient(unittest.TestCase):
         """`ghtrader data download` from `ghtrader sim serve`: the day that importing the file gives, compressed or not."""
         with tempfile.TemporaryDirectory() as folder:
             _, file = tape(folder)
+            # A day is whole when the source's own clock stands in the contract's next one.
+            after = Tape("SHFE.cu2509")
+            for second in (1, 2, 3):
+                after.row(f"2025-07-21 09:00:0{second}.5", 80000, 80010, traded=1)
+            os.mkdir(os.path.join(folder, "next"))
+            next_day = after.write(os.path.join(folder, "next"))
             stored = []
             for place in ("imported", "plain", "deflated"):
                 root = os.path.join(folder, place)
@@ -336,7 +342,7 @@ class OwnClient(unittest.TestCase):
                     command, more = ["data", "import", file], {}
                     server = None
                 else:
-                    server = Server("--data", file, "--start", "end", *(["--no-deflate"] if place == "plain" else []))
+                    server = Server("--data", file, next_day, "--start", "end", *(["--no-deflate"] if place == "plain" else []))
                     command = ["data", "download", "SHFE.cu2509", "--from", "2025-07-18", "--to", "2025-07-18"]
                     more = {"GHTRADER_DIFF_AUTH_URL": server.url["auth"], "GHTRADER_DIFF_MD_URL": server.url["md"]}
                     more |= {f"GHTRADER_DIFF_{n}": "any" for n in ("USER", "PASSWORD", "CLIENT_ID", "CLIENT_SECRET")}

@@ -10,7 +10,7 @@ fn market(program: &Program) {
     program.ok(&["main", "build", "--var", "cu"]);
 }
 
-/// D-28, D-29: the verdict is an exit code, each day is worked out once, and a product's own limit is shown with its origin.
+/// D-28, D-29, P-14: the verdict is an exit code, each day is worked out once, and a product's own limit is shown with its origin.
 #[test]
 fn a_validation_judges_once_and_by_the_products_own_limits() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,6 +168,6 @@ fn a_file_is_checked_before_it_is_imported() {
     let core = "core_null_rate_exceeded";
     assert_eq!(codes, ["rows_below_minimum", "missing_columns", core, core, core, core, "l5_null_rate_exceeded"]);
     assert_eq!(bad["missing_columns"].as_array().unwrap().len(), 25);
-    program.fails(&["data", "check", "none.csv"], 2, "file_unreadable");
+    program.fails(&["data", "check", "none.csv"], 2, "unreadable_file");
     assert!(stored(dir.path()).is_empty());
 }

@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(names.len(), settings().len());
     }
 
-    /// D-29, P-14: a product's own value wins, from whatever source, and 0 is one.
+    /// D-29: a product's own value wins, from whatever source, and 0 is one.
     #[test]
     fn a_product_may_have_its_own() {
         let file =

@@ -9,7 +9,9 @@ use crate::context::{Context, publish};
 use crate::output::{document, emit, report_problem, table};
 use ghtrader_batch::stored_schedule;
 use ghtrader_control::wall_clock_ns;
-use ghtrader_core::{ContractId, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety};
+use ghtrader_core::{
+    ContractId, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety, last_trading_day,
+};
 use ghtrader_durable::{Lock, io_problem, make_folder, try_lock};
 use ghtrader_pipeline::{MainL5Options, ScheduleSource, State, coverage};
 use ghtrader_plugin::{Params, Role};
@@ -238,17 +240,29 @@ impl Job<'_> {
 /// Days of a validation that a run record lists, the worst first.
 const WORST_DAYS: usize = 20;
 
-/// Fetches what lacks, from the last stored day on.
+/// Where fetching begins, of each contract's last stored day and its last trading day: where the first of those breaks off
+/// that had more to come. A run that was killed has fetched some contracts further than others.
+fn first_lacking(stored: &[(TradingDay, Option<TradingDay>)]) -> Option<TradingDay> {
+    let newest = stored.iter().map(|(last, _)| *last).max()?;
+    let broken_off =
+        |(last, expiry): &&(TradingDay, Option<TradingDay>)| *last < expiry.map_or(newest, |e| e.min(newest));
+    Some(stored.iter().filter(broken_off).map(|(last, _)| *last).min().unwrap_or(newest))
+}
+
+/// Fetches what lacks.
 fn download(context: &Context, variety: &Variety, flags: &Update) -> Result<Said, Problem> {
     let store = context.store()?;
-    let mut last: Option<TradingDay> = None;
+    let mut stored = Vec::new();
     for symbol in store.symbols(Dataset::Ticks)? {
-        if symbol.parse::<ContractId>().is_ok_and(|c| c.variety() == variety) {
-            last = last.max(store.days(Dataset::Ticks, &symbol)?.last().copied());
+        if let Ok(contract) = symbol.parse::<ContractId>()
+            && contract.variety() == variety
+            && let Some(last) = store.days(Dataset::Ticks, &symbol)?.last().copied()
+        {
+            stored.push((last, last_trading_day(&contract, &context.calendar)));
         }
     }
     drop(store);
-    let from = flags.from.or(last).ok_or_else(|| {
+    let from = flags.from.or(first_lacking(&stored)).ok_or_else(|| {
         Problem::new(
             "days_missing",
             ErrorClass::User,
@@ -320,4 +334,26 @@ fn text(all: &[Updated]) -> String {
         }
     }
     table(&["product", "step", "state", "s", "outcome"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D-36
+    #[test]
+    fn fetching_begins_where_a_killed_run_left_a_contract() {
+        let day = |d: u32| TradingDay::from_ymd(2025, 7, d);
+        let first = |stored: &[(u32, Option<u32>)]| {
+            let of = |&(last, expiry): &(u32, Option<u32>)| Some((day(last)?, expiry.and_then(day)));
+            first_lacking(&stored.iter().filter_map(of).collect::<Vec<_>>())
+        };
+        assert_eq!(first(&[]), None);
+        assert_eq!(first(&[(10, None), (10, Some(15))]), day(10));
+        // One contract was fetched, the other not yet.
+        assert_eq!(first(&[(10, None), (7, None), (8, None)]), day(7));
+        // Expired and whole, and expired before its last day came.
+        assert_eq!(first(&[(10, None), (4, Some(4))]), day(10));
+        assert_eq!(first(&[(10, None), (3, Some(4))]), day(3));
+    }
 }

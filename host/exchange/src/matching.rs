@@ -496,8 +496,7 @@ impl Matching {
         if self.consumed.is_empty() {
             return 0;
         }
-        let shown = |row| day.displayed(side, row, price_ticks * side.sign()).map(|lots| lots.max(0) as u32);
-        self.consumed.at(side, price_ticks, row, shown)
+        self.consumed.at(side, price_ticks, row, |rows| day.least_lots(side, price_ticks, rows))
     }
 
     /// Walks the opposite side of a row's book; own size apart, as it is after the snapshot of row `seen`.

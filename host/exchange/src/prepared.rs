@@ -517,6 +517,18 @@ impl PreparedDay {
         found.map(|&(price, lots)| at(price, lots))
     }
 
+    /// Least lots that some rows display at a price of a side; `None` when it is outside the displayed levels of all.
+    pub(crate) fn least_lots(&self, side: Side, price_ticks: i32, rows: Range<usize>) -> Option<u32> {
+        let key = price_ticks * side.sign();
+        // Where the best is worse nothing is left at the price: the usual end, and found without a look at lots.
+        let (many, few) = self.sides[side as usize].best[rows.clone()].as_chunks::<16>();
+        let gone = |best: &[i32]| best.iter().fold(false, |gone, best| gone | (*best < key));
+        if many.iter().any(|best| gone(best)) || gone(few) {
+            return Some(0);
+        }
+        rows.filter_map(|row| self.displayed(side, row, key)).min().map(|lots| lots.max(0) as u32)
+    }
+
     /// Least and most lots that met orders of a side at a key: traded at it or, for an order better than the previous
     /// best of its side, at it or worse, since trades give way to the better price.
     #[inline]

@@ -2,6 +2,7 @@
 
 use crate::{BeyondBook, Side};
 use ghtrader_core::L5_LEVELS;
+use std::ops::Range;
 
 /// Fills of a walk, at most one a level and one beyond the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,20 +141,28 @@ impl Consumed {
 
     /// Lots used up at a price of a displayed side, after the snapshot of `row`.
     ///
-    /// `displayed` says of a row how many lots it shows there; `None` = outside the displayed levels, which changes nothing.
-    /// Rows are asked in order.
-    pub fn at(&mut self, side: Side, price_ticks: i32, row: usize, displayed: impl Fn(usize) -> Option<u32>) -> u32 {
+    /// `least` says of some rows how many lots they show there at least; `None` = all of them outside the displayed levels,
+    /// which changes nothing. Rows are asked in order.
+    pub fn at(
+        &mut self,
+        side: Side,
+        price_ticks: i32,
+        row: usize,
+        least: impl FnOnce(Range<usize>) -> Option<u32>,
+    ) -> u32 {
         let Ok(at) = self.find(side, price_ticks) else { return 0 };
         let level = &mut self.levels[at];
-        for later in level.row as usize + 1..=row {
-            level.lots = displayed(later).map_or(level.lots, |now| now.min(level.lots));
-            if level.lots == 0 {
-                self.levels.remove(at);
-                return 0;
-            }
+        let since = level.row as usize + 1..row + 1;
+        if since.is_empty() {
+            return level.lots;
         }
-        level.row = level.row.max(row as u32);
-        level.lots
+        level.row = row as u32;
+        level.lots = least(since).map_or(level.lots, |shown| shown.min(level.lots));
+        if level.lots > 0 {
+            return level.lots;
+        }
+        self.levels.remove(at);
+        0
     }
 
     /// Uses up lots of the snapshot of `row`, for which [`Self::at`] has been asked.

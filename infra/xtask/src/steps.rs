@@ -95,6 +95,12 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     own.with_file_name(name)
 }
 
+/// A program of this workspace in the profile that is installed.
+pub(crate) fn installed(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors().nth(2).unwrap_or(Path::new("")).join("dist").join(name)
+}
+
 /// `ghtrader …` as just built; paths in its arguments stay relative to where the user is.
 pub(crate) fn ghtrader(args: &[&str]) -> Step {
     let mut step = Step::new(binary("ghtrader"));

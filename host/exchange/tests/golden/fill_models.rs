@@ -170,7 +170,8 @@ fn own_size(input: &Value) -> Value {
         match step.get("take_lots") {
             Some(wanted) => {
                 let row = shown.len() - 1;
-                let there = shown[row] - consumed.at(Side::Sell, 1, row, |row| Some(shown[row])).min(shown[row]);
+                let there = shown[row]
+                    - consumed.at(Side::Sell, 1, row, |rows| shown[rows].iter().copied().min()).min(shown[row]);
                 let walk = taker_walk(Side::Buy, Some(1), lots(wanted), &[(1, there)], BeyondBook::Reject);
                 consumed.take(Side::Sell, 1, row, walk.filled_lots());
                 got.push(walk.filled_lots());

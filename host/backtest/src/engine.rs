@@ -136,7 +136,7 @@ enum Told {
     Nothing,
     /// The exchange answered what the strategy had just done.
     Answer,
-    /// Orders ended or filled.
+    /// An order filled.
     Fill,
 }
 

@@ -4,6 +4,7 @@ mod batch;
 mod compare;
 mod fetch;
 mod lineup;
+mod mend;
 mod plugin;
 mod sim;
 
@@ -11,6 +12,7 @@ pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
 pub(crate) use fetch::{Download, Record, Update};
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
+pub(crate) use mend::{CollectGarbage, L5StartFlags, Purge, Repair, StoredDays};
 pub(crate) use plugin::{Plugin, RoleName};
 pub(crate) use sim::{Sim, SimServe};
 
@@ -214,6 +216,22 @@ pub(crate) enum Data {
                       Example: ghtrader data update --var cu --plugin artifacts/core-factors.wasm"
     )]
     Update(Update),
+    /// Asks the source again about days that are missing, refused or have gaps, and downloads what it has
+    #[command(
+        after_help = "Example: ghtrader data repair SHFE.cu2509 2025-07-18\nExample: ghtrader data repair --var cu --days 20 --apply"
+    )]
+    Repair(Repair),
+    /// The first trading day of which the source has five levels
+    #[command(after_help = "Example: ghtrader data l5-start --var cu")]
+    L5Start(L5StartFlags),
+    /// Takes rows without depth out of stored ticks; counts them first
+    #[command(
+        after_help = "Example: ghtrader data purge --var cu\nExample: ghtrader data purge --symbol SHFE.cu2509 --apply"
+    )]
+    Purge(Purge),
+    /// Earlier versions of days, and what else nothing needs any more: counts them first
+    #[command(after_help = "Example: ghtrader data gc --apply")]
+    Gc(CollectGarbage),
     /// Records ticks as they happen, until SIGINT or SIGTERM; a day that is over is stored
     #[command(after_help = "Example: ghtrader data record SHFE.cu2509 SHFE.au2512 --progress plain")]
     Record(Record),
@@ -273,18 +291,8 @@ pub(crate) enum Data {
     /// Gaps, missing days and rows outside sessions, with a verdict. Exit 1 if it is an error
     #[command(after_help = "Example: ghtrader data validate --var cu --incremental")]
     Validate {
-        /// Product: its main_l5
-        #[arg(long, required_unless_present = "symbol")]
-        var: Option<Variety>,
-        /// A contract instead, such as SHFE.cu2602
-        #[arg(long, conflicts_with = "var")]
-        symbol: Option<String>,
-        /// First trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        from: Option<TradingDay>,
-        /// Last trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        to: Option<TradingDay>,
+        #[command(flatten)]
+        days: StoredDays,
         /// Only days after the last one validated under the present main schedule
         #[arg(long)]
         incremental: bool,
@@ -304,20 +312,7 @@ pub(crate) enum Data {
     },
     /// Defects of fields by day: null rates, crossed books, falling counts, outliers
     #[command(after_help = "Example: ghtrader data field-quality --var cu --json")]
-    FieldQuality {
-        /// Product: its main_l5
-        #[arg(long, required_unless_present = "symbol")]
-        var: Option<Variety>,
-        /// A contract instead, such as SHFE.cu2602
-        #[arg(long, conflicts_with = "var")]
-        symbol: Option<String>,
-        /// First trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        from: Option<TradingDay>,
-        /// Last trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        to: Option<TradingDay>,
-    },
+    FieldQuality(StoredDays),
     /// Rehashes what is stored; a bad file is named and set aside. Exit 1 if there is one
     #[command(
         after_help = "Example: ghtrader data verify --deep\nExample: ghtrader data verify --deep --against questdb"
@@ -366,6 +361,8 @@ pub(crate) enum Data {
 pub(crate) enum ScheduleSource {
     /// Closing open interest
     Oi,
+    /// The vendor's table of main contracts, from the DIFF source or --file
+    Vendor,
     /// A CSV of date,contract
     File,
 }
@@ -373,7 +370,9 @@ pub(crate) enum ScheduleSource {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Main {
     /// Chooses the main contract of each trading day
-    #[command(after_help = "Example: ghtrader main schedule --var cu")]
+    #[command(
+        after_help = "Example: ghtrader main schedule --var cu\nExample: ghtrader main schedule --var cu --source vendor"
+    )]
     Schedule {
         /// Product
         #[arg(long)]
@@ -381,7 +380,7 @@ pub(crate) enum Main {
         /// Rule; the setting schedule.source if absent
         #[arg(long, value_enum)]
         source: Option<ScheduleSource>,
-        /// CSV of date,contract for --source file
+        /// CSV of date,contract for --source file, JSON of the vendor's form for --source vendor
         #[arg(long)]
         file: Option<PathBuf>,
     },

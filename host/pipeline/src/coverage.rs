@@ -5,6 +5,7 @@ use crate::day_report::resolve;
 use crate::validate::{expected_days, json, kept, symbols_of};
 use crate::{DayQuality, PipelineError, compute_day_quality, row_findings};
 use ghtrader_core::{Calendar, Column, ContractSpec, ContractTable, Digest, TickView, TradingDay, Variety};
+use ghtrader_page::grouped;
 use ghtrader_store::{Dataset, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,40 @@ pub struct Coverage {
     pub clean_share: f64,
     /// Trading days by which the last stored day lies behind the variety's latest.
     pub days_behind: usize,
+}
+
+impl Coverage {
+    /// What [`Self::cells`] shows, in order.
+    pub const COLUMNS: [&'static str; 10] = [
+        "symbol",
+        "first day",
+        "first with depth",
+        "last day",
+        "days",
+        "complete",
+        "rows",
+        "with depth",
+        "clean",
+        "days behind",
+    ];
+
+    /// A row of a table for people.
+    pub fn cells(&self) -> Vec<String> {
+        let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());
+        let percent = |share: f64| format!("{:.2} %", share * 100.0);
+        vec![
+            self.symbol.clone(),
+            day(self.first_day),
+            day(self.first_l5_day),
+            day(self.last_day),
+            format!("{} of {}", self.days_present, self.days_expected),
+            percent(self.completeness),
+            grouped(self.rows as f64),
+            percent(self.l5_share),
+            percent(self.clean_share),
+            self.days_behind.to_string(),
+        ]
+    }
 }
 
 /// What the symbols of a variety cover: its contracts, then its continuous one.

@@ -105,6 +105,11 @@ impl From<PipelineError> for Problem {
             PipelineError::Schedule { source: ScheduleError::Empty { .. }, .. } => {
                 user("schedule_empty", what, "import more days, or give the contracts with `--source file`")
             }
+            PipelineError::Schedule { source: ScheduleError::BadTable { .. }, .. } => user(
+                "bad_schedule",
+                what,
+                "give an object such as {\"SHFE.cu\": [[\"20250102\", \"SHFE.cu2502\"]]}, or check diff.contracts_url",
+            ),
             PipelineError::Schedule { .. } => {
                 user("bad_schedule", what, "write lines such as `2025-01-02,SHFE.cu2502`")
             }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Raised whenever a rule changes that decides which rows are stored; part of every day's build digest.
 const RULE_VERSION: i64 = 1;
-/// A symbol-day that loses a larger share of its rows is refused; the setting `download.quarantine_max_ratio`.
+/// A symbol-day that loses a larger share of its rows is refused, unless a caller knows better.
 pub const MAX_REJECTED_SHARE: f64 = 0.001;
 /// File bytes that are held at once, beside the day that is waiting for its other files.
 const BATCH_BYTES: u64 = 512 << 20;

@@ -14,8 +14,10 @@ pub use columns::{
 pub use import::{ImportOptions, ImportProgress, MAX_REJECTED_SHARE, import, import_timed};
 pub use import_summary::{ImportError, ImportOutcome, ImportSummary, ImportedDay, ImportedFile};
 pub use source::{
-    DownloadOptions, DownloadReport, DownloadedSymbol, EMPTY_DAYS, FetchError, RecordOptions, RecordProgress,
-    RecordReport, RecordedSymbol, SKIP_LEDGER, Skip, Source, download, load_empty_days, load_skips, record,
+    CheckedDay, CheckedGap, Defect, DownloadOptions, DownloadReport, DownloadedSymbol, EMPTY_DAYS, FetchError, L5Start,
+    PROVIDER_ANSWERS, ProviderAnswer, RecordOptions, RecordProgress, RecordReport, RecordedSymbol, RepairAction,
+    RepairDay, RepairPlan, RepairScope, SKIP_LEDGER, Skip, Source, apply_repair, download, find_l5_start, load_answers,
+    load_empty_days, load_skips, plan_repair, record,
 };
 
 mod coverage;
@@ -26,6 +28,7 @@ mod file_check;
 mod fixture;
 mod main_l5;
 mod main_schedule;
+mod purge;
 mod quality;
 mod schedule;
 mod signal;
@@ -42,12 +45,13 @@ pub use file_check::{ColumnNulls, FileCheck, Violation, check_file};
 pub use fixture::{fixture_of, standard_fixture};
 pub use main_l5::{DayOutcome, MainL5Options, MainL5Report, MissingDay, SegmentReport, build_main_l5};
 pub use main_schedule::{ScheduleReport, ScheduleSource, build_main_schedule};
+pub use purge::{PurgeReport, PurgedDay, purge_shallow};
 pub use quality::{
     DayQuality, FieldQuality, Finding, compute_day_quality, compute_field_quality, quantile, row_findings,
 };
 pub use schedule::{
     Close, DayCloses, Listed, MainSchedule, Roll, RollReason, ScheduleError, ScheduleRule, ScheduleWarning,
-    parse_events, schedule_from_events, schedule_from_open_interest,
+    parse_events, parse_vendor_table, schedule_from_events, schedule_from_open_interest,
 };
 pub use signal::{SignalFigures, compute_signal_figures};
 pub use validate::{ValidatedDay, ValidationReport, ValidationScope, validate};

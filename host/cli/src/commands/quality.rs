@@ -2,13 +2,14 @@
 
 use super::config::origin_name;
 use super::data::stored_symbol;
+use crate::args::StoredDays;
 use crate::context::{Context, publish};
 use crate::output::{emit, grouped, table};
 use ghtrader_core::{ContractId, ContractTable, ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_market::read_plain;
 use ghtrader_pipeline::{
-    DataPage, DayFacts, FactsScope, State, ValidationPolicy, ValidationReport, ValidationScope, check_file, coverage,
-    data_page, day_facts, validate,
+    Coverage, DataPage, DayFacts, DayQuality, FactsScope, State, ValidationPolicy, ValidationReport, ValidationScope,
+    check_file, coverage, data_page, day_facts, validate,
 };
 use ghtrader_store::Store;
 use serde_json::{Map, json};
@@ -17,9 +18,16 @@ use std::process::ExitCode;
 
 type Days = (Option<TradingDay>, Option<TradingDay>);
 
-/// The symbol that is meant: a contract, or a product's continuous one.
-pub(crate) fn symbol_of(var: Option<Variety>, symbol: Option<String>) -> String {
-    symbol.or_else(|| var.map(|var| var.main_symbol())).unwrap_or_default()
+/// The symbol and the days that are meant: a contract's, or a product's continuous ones.
+pub(crate) fn meant(days: StoredDays) -> (String, Days) {
+    let symbol = days.symbol.or_else(|| days.var.map(|var| var.main_symbol())).unwrap_or_default();
+    (symbol, (days.range.from, days.range.to))
+}
+
+/// A whole number that a product may have for itself.
+pub(crate) fn limit(context: &Context, symbol: &str, path: &'static str) -> Result<usize, Problem> {
+    let product = product_of(symbol)?;
+    Ok(context.settings.integer(context.settings.key_for(&product, path)) as usize)
 }
 
 /// Product of a contract or a continuous symbol.
@@ -80,9 +88,8 @@ pub(crate) fn validated(
     incremental: bool,
 ) -> Result<ValidationReport, Problem> {
     let policy = policy(context, symbol)?;
-    let product = product_of(symbol)?;
-    let most = context.settings.integer(context.settings.key_for(&product, "l5_validate.max_segments_per_day"));
-    let scope = ValidationScope { symbol, from, to, incremental, max_segments: most as usize };
+    let max_segments = limit(context, symbol, "l5_validate.max_segments_per_day")?;
+    let scope = ValidationScope { symbol, from, to, incremental, max_segments };
     Ok(validate(store, scope, &policy, &context.calendar, ContractTable::builtin())?)
 }
 
@@ -96,9 +103,7 @@ pub(crate) fn validate_days(
     let mut report = validated(context, &*context.store()?, symbol, days, incremental)?;
     let expected = report.days_expected;
     if !full_report {
-        let product = product_of(symbol)?;
-        let most = context.settings.integer(context.settings.key_for(&product, "l5_validate.report_max_days"));
-        report.keep_worst(most as usize);
+        report.keep_worst(limit(context, symbol, "l5_validate.report_max_days")?);
     }
     emit(context.json, &report, |r| validation_text(r, expected))?;
     Ok(if report.state.overall == State::Error {
@@ -168,28 +173,7 @@ pub(crate) fn profile(context: &Context, symbol: &str) -> Result<ExitCode, Probl
 pub(crate) fn cover(context: &Context, var: &Variety) -> Result<(), Problem> {
     let symbols = coverage(&*context.store()?, var, &context.calendar, ContractTable::builtin())?;
     emit(context.json, &json!({ "variety": var, "symbols": symbols }), |_| {
-        let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());
-        let percent = |share: f64| format!("{:.2} %", share * 100.0);
-        let rows: Vec<Vec<String>> = symbols
-            .iter()
-            .map(|c| {
-                vec![
-                    c.symbol.clone(),
-                    day(c.first_day),
-                    day(c.first_l5_day),
-                    day(c.last_day),
-                    format!("{}/{}", c.days_present, c.days_expected),
-                    percent(c.completeness),
-                    grouped(c.rows as i64),
-                    percent(c.l5_share),
-                    percent(c.clean_share),
-                    c.days_behind.to_string(),
-                ]
-            })
-            .collect();
-        let head =
-            ["symbol", "first day", "first L5", "last day", "days", "complete", "rows", "L5", "clean", "days behind"];
-        table(&head, &rows)
+        table(&Coverage::COLUMNS, &symbols.iter().map(Coverage::cells).collect::<Vec<_>>())
     })
 }
 
@@ -198,39 +182,13 @@ pub(crate) fn fields(context: &Context, symbol: &str, (from, to): Days) -> Resul
     let (_, symbol) = stored_symbol(symbol)?;
     emit(context.json, &json!({ "symbol": symbol, "days": facts }), |_| {
         let rows: Vec<Vec<String>> = facts.iter().map(fields_row).collect();
-        let head = [
-            "trading day",
-            "rows",
-            "clean",
-            "null core",
-            "null book",
-            "crossed",
-            "order",
-            "negative",
-            "falling",
-            "high–low",
-            "average",
-            "jumps",
-            "volume",
-            "spread",
-        ];
-        table(&head, &rows)
+        let head = ["trading day", "rows", "clean", "null core", "null book"];
+        table(&head.into_iter().chain(DayQuality::DEFECTS).collect::<Vec<_>>(), &rows)
     })
 }
 
 fn fields_row(day: &DayFacts) -> Vec<String> {
     let q = &day.quality;
-    let counts = [
-        q.fields.crossed.count,
-        q.fields.bid_order.count + q.fields.ask_order.count,
-        q.fields.negative_price.count + q.fields.negative_volume.count,
-        q.volume_decreased + q.amount_decreased,
-        q.last_outside_high_low,
-        q.average_off,
-        q.price_jumps,
-        q.volume_outliers,
-        q.spread_outliers,
-    ];
     let head = [
         day.trading_day.to_string(),
         grouped(day.rows as i64),
@@ -238,7 +196,7 @@ fn fields_row(day: &DayFacts) -> Vec<String> {
         format!("{:.4}", q.null_rate_core),
         format!("{:.4}", q.null_rate_book),
     ];
-    head.into_iter().chain(counts.map(|n| n.to_string())).collect()
+    head.into_iter().chain(q.defects().map(|n| n.to_string())).collect()
 }
 
 /// Writes a product's page and says where.

@@ -201,6 +201,10 @@ fn a_repair_asks_plans_and_mends() {
     assert_eq!(digest("root", gappy), digest("intact", gappy));
     program.ok(&["data", "verify", "--deep"]);
 
+    world.program("fresh").fails(&["data", "repair", &symbol, "2025-07-05"], 2, "not_a_trading_day");
+    world.program("fresh").fails(&["data", "repair", &symbol, "2025-12-01"], 2, "bad_range");
+    let turned = ["data", "repair", &symbol, "--from", whole, "--to", gappy];
+    world.program("fresh").fails(&turned, 2, "bad_range");
     // A day that nobody expects can be asked for by name; a source that is gone is an answer, a wrong name too.
     let (_, first) = world.ask(&server, "fresh", &["data", "repair", &symbol, gappy, "--apply"]);
     assert_eq!(
@@ -303,6 +307,20 @@ fn a_schedule_comes_from_the_vendor() {
     let program = world.program("root");
     let by_file = program.ok(&[&args[..], &["--file", &file]].concat());
     assert_eq!((&by_file["schedule_hash"], &by_file["outcome"]), (&made["schedule_hash"], &json!("unchanged")));
+    for (url, exit, code) in [
+        ("http://ann:s3cret@127.0.0.1/table.json".to_owned(), 2, "bad_source_url"),
+        (format!("{}/none.json", server.ready["auth"].as_str().unwrap()), 6, "source_unavailable"),
+    ] {
+        let set = format!("diff.contracts_url={url}");
+        let (got, refused) = world.ask(&server, "root", &[&args[..], &["--set", &set]].concat());
+        assert_eq!((got, refused["error"]["code"].as_str()), (exit, Some(code)), "{refused:#}");
+        assert!(!refused.to_string().contains("s3cret"), "{refused:#}");
+    }
+    // A schedule may begin later, where depth does.
+    let later = [&args[..], &["--file", &file, "--set", "schedule.l5_start=\"2025-07-07\""]].concat();
+    let begun = program.ok(&later);
+    assert_eq!((begun["first_day"].as_str(), begun["outcome"].as_str()), (Some("2025-07-07"), Some("replaced")));
+    program.fails(&[&args[..], &["--file", &file, "--set", "schedule.l5_start=soon"]].concat(), 2, "bad_settings");
     // The update follows the same setting.
     let mut command = program.command(&["data", "update", "--offline", "--set", "schedule.source=vendor", "--json"]);
     server.serve(&mut command);

@@ -54,7 +54,7 @@ pub struct ScheduleReport {
 
 /// Makes the main schedule of a variety from its stored ticks, and stores it unless it is there already.
 ///
-/// Days run from the first to the last stored day of any of its contracts.
+/// Days run from the first stored day of any of its contracts, or from `start` if that is later, to the last.
 ///
 /// # Errors
 /// `schedule_empty`, `schedule_mismatch`, `calendar_uncovered`, and those of the store.
@@ -62,13 +62,14 @@ pub fn build_main_schedule(
     store: &dyn Store,
     variety: &Variety,
     source: &ScheduleSource,
+    start: Option<TradingDay>,
     calendar: &Calendar,
     table: &ContractTable,
 ) -> Result<ScheduleReport, PipelineError> {
     let stored = stored_days(store, variety)?;
     let all = || stored.values().flatten().copied();
     let days = match (all().min(), all().max()) {
-        (Some(first), Some(last)) => calendar.trading_days(first, last),
+        (Some(first), Some(last)) => calendar.trading_days(start.map_or(first, |start| start.max(first)), last),
         _ => Vec::new(),
     };
     let in_schedule = |source| PipelineError::Schedule { variety: variety.to_string(), source };

@@ -166,6 +166,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "who chooses the main contract: closing open interest, the vendor's table, or a file",
     ),
     setting("schedule.file", Kind::Text, "", "CSV of date,contract for schedule.source = file"),
+    setting(
+        "schedule.l5_start",
+        Kind::Text,
+        "",
+        "first trading day of the schedule, as data l5-start finds it; unset = the first stored one",
+    ),
     setting("schedule.confirm_days", integer(1, 20), "1", "days in a row a later contract must lead"),
     setting("schedule.min_days_to_expiry", integer(0, 60), "5", "trading days left at which a roll is forced"),
     setting("main_l5.total_workers", integer(0, 256), "0", "threads; 0 = one a core"),

@@ -4,7 +4,7 @@ use crate::args::{Main, ScheduleSource as Source};
 use crate::context::{Context, io_problem};
 use crate::output::{document, emit, grouped, report_problem, table};
 pub(crate) use ghtrader_batch::stored_schedule;
-use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
+use ghtrader_core::{ContractTable, ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_pipeline::{
     MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5,
     build_main_schedule, parse_events, parse_vendor_table,
@@ -117,7 +117,15 @@ pub(crate) fn schedule(
     var: &Variety,
     source: &ScheduleSource,
 ) -> Result<ScheduleReport, Problem> {
-    Ok(build_main_schedule(store, var, source, &context.calendar, ContractTable::builtin())?)
+    let key = context.settings.key_for(var.product(), "schedule.l5_start");
+    let start = match context.settings.text_of(key) {
+        None | Some("") => None,
+        Some(text) => Some(text.parse::<TradingDay>().map_err(|_| {
+            let what = format!("{key} is `{text}`, which is no date");
+            Problem::new("bad_settings", ErrorClass::User, what, "write for example 2025-07-18")
+        })?),
+    };
+    Ok(build_main_schedule(store, var, source, start, &context.calendar, ContractTable::builtin())?)
 }
 
 pub(crate) fn build(

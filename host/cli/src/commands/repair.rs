@@ -7,7 +7,7 @@ use crate::args::{L5StartFlags, Repair};
 use crate::context::{Context, publish};
 use crate::output::{document, emit, grouped, table};
 use ghtrader_control::wall_clock_ns;
-use ghtrader_core::{ContractId, Digest, ErrorClass, NS_PER_S, Problem, TradingDay};
+use ghtrader_core::{ContractId, Digest, ErrorClass, NS_PER_S, Problem, TradingDay, last_trading_day};
 use ghtrader_pipeline::{
     DownloadReport, L5Start, MainL5Options, ProviderAnswer, RepairPlan, RepairScope, Source, ValidationReport,
     apply_repair, find_l5_start, plan_repair,
@@ -56,6 +56,7 @@ pub(crate) fn repair(context: &Context, flags: &Repair) -> Result<ExitCode, Prob
         // The flags see to it that one is there.
         (None, None) => return Ok(ExitCode::SUCCESS),
     };
+    check_days(context, flags)?;
     let (mut client, stop) = connect(context)?;
     let repaired = with_source(context, &mut client, &stop, |source| work(context, flags, &symbol, source))?;
     let unanswered = repaired.plan.days.iter().any(|d| d.answer == ProviderAnswer::ProviderError);
@@ -63,6 +64,30 @@ pub(crate) fn repair(context: &Context, flags: &Repair) -> Result<ExitCode, Prob
     let worst = if unanswered { Some(ErrorClass::Unavailable) } else { worst };
     emit(context.json, &repaired, repaired_text)?;
     Ok(worst.map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
+}
+
+/// Refuses days of which no source can have rows.
+fn check_days(context: &Context, flags: &Repair) -> Result<(), Problem> {
+    if let (Some(from), Some(to)) = (flags.range.from, flags.range.to)
+        && from > to
+    {
+        let what = format!("{from} lies after {to}");
+        return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
+    }
+    let (Some(contract), Some(day)) = (&flags.symbol, flags.day) else { return Ok(()) };
+    context.calendar.next_trading_day(day.plus_days(-1))?;
+    if !context.calendar.is_trading_day(day) {
+        let what = format!("{day} is no trading day of {}", contract.variety());
+        let remedy = "ghtrader data calendar FROM TO lists them";
+        return Err(Problem::new("not_a_trading_day", ErrorClass::User, what, remedy));
+    }
+    match last_trading_day(contract, &context.calendar) {
+        Some(last) if day > last => {
+            let what = format!("{contract} ends on {last}, {day} lies after it");
+            Err(Problem::new("bad_range", ErrorClass::User, what, "name a day of its life, or another contract"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn work(context: &Context, flags: &Repair, symbol: &str, source: &mut Source<'_>) -> Result<Repaired, Problem> {

@@ -165,6 +165,9 @@ pub fn plan_repair(
     let mut candidates = candidates(source, validation, &symbol, schedule.as_ref(), scope.only)?;
     candidates.sort_by_key(|c| (c.defect, Reverse(c.gaps.first().map_or(0, Interval::length_s)), c.trading_day));
     let mut answers = load_answers(source.store, &symbol)?;
+    let rows: BTreeMap<TradingDay, Option<Digest>> =
+        validation.days.iter().map(|d| (d.trading_day, d.sha256)).collect();
+    answers.retain(|day, said| rows.get(day).is_none_or(|sha256| *sha256 == said.sha256));
     let deep = dataset == Dataset::MainL5;
     let mut prober = Prober::new(source, retry);
     let mut known: BTreeMap<ContractId, Result<Instrument, String>> = BTreeMap::new();

@@ -119,6 +119,59 @@ struct Ahead {
     rows: usize,
     moves: usize,
 }
+
+/// How far the exchange was matched before the strategy was asked.
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    /// The last row that was.
+    matched: usize,
+    /// The row up to which the strategy may run.
+    until: usize,
+}
+
+/// What was the last thing before a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Nothing: the rows that could be matched ahead ended there.
+    Nothing,
+    /// The exchange answered what the strategy had just done.
+    Answer,
+    /// Orders ended or filled.
+    Fill,
+}
+
+impl Told {
+    fn of(acted: bool, news: &[MatchEvent]) -> Self {
+        if news.iter().any(|event| matches!(event, MatchEvent::Filled { .. })) {
+            Self::Fill
+        } else if acted {
+            Self::Answer
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// Whether the strategy acts on the very row behind which it was told something, as it did the last times: then nothing is
+/// matched ahead, which would be for nothing.
+#[derive(Debug, Clone, Copy)]
+struct Answering {
+    next: Told,
+    /// By [`Told`], 0 to 3.
+    confidence: [u8; 3],
+}
+
+impl Answering {
+    fn likely(&self) -> bool {
+        self.confidence[self.next as usize] >= 2
+    }
+
+    fn learn(&mut self, at_once: bool) {
+        let confidence = &mut self.confidence[self.next as usize];
+        *confidence = if at_once { (*confidence + 1).min(3) } else { confidence.saturating_sub(1) };
+    }
+}
+
 const NS_PER_US: i64 = 1_000;
 const NS_PER_MINUTE: i64 = 60_000_000_000;
 
@@ -150,6 +203,7 @@ pub struct Engine {
     day_equity_cny: f64,
     next_point_ns: i64,
     ahead: Ahead,
+    answering: Answering,
 }
 
 /// Messages sent so far, for delays that are walked in their order.
@@ -215,6 +269,7 @@ impl Engine {
             day_equity_cny: initial_cny,
             next_point_ns: i64::MIN,
             ahead: AHEAD,
+            answering: Answering { next: Told::Nothing, confidence: [0; 3] },
             settings,
         }
     }
@@ -298,66 +353,77 @@ impl Engine {
         while row < end {
             self.host_events(run, row);
             let limit = self.next_host_row(run, row).min(end);
-            let busy = !self.matching.is_idle();
-            let mut until = limit;
-            if busy {
-                let window = limit.min(row + self.ahead.rows);
-                self.checkpoint.clone_from(&self.matching);
-                until = window;
-                // Behind the last row there is only the day's end, which comes after the strategy has seen that row.
-                if row + 1 < rows {
-                    let to = (window + 1).min(rows);
-                    let moves = self.ahead.moves;
-                    let next = self.matching.advance_within(day.prepared, row + 1, to, moves, &mut self.news);
-                    if next < to || !self.news.is_empty() {
-                        until = next - 1;
-                    }
-                }
-            }
+            let Looked { matched, until } = self.look_ahead(day, row, limit);
             let view = self.account_view();
             let (block_row, block_until) = ((row - start) as u32, (until - start) as u32);
             let at = runner
                 .run(next.take(), block_row..block_until, &view, &self.events, &mut self.actions)
                 .map_err(|e| BacktestError::at(e, day.view.ts_ns[row], row))?;
             let at = start + at as usize;
+            let acted = at < until;
             self.events.clear();
-            self.mark(run, if at == until { until } else { at + 1 });
-            if self.record.bust {
+            self.answering.learn(acted && at == row);
+            self.mark(run, if acted { at + 1 } else { until });
+            let undo = acted && at < matched || self.record.bust;
+            if undo && matched > row {
                 // What was matched behind that row has not happened.
                 self.news.clear();
-                if busy {
-                    std::mem::swap(&mut self.matching, &mut self.checkpoint);
-                }
+                std::mem::swap(&mut self.matching, &mut self.checkpoint);
+            }
+            if self.record.bust {
                 return Ok(run.unmarked);
             }
-            if at == until {
-                self.take_news(run, until);
-                row = until;
-                let Ahead { rows, moves } = self.ahead;
-                self.ahead = Ahead { rows: (rows * 2).min(self.settings.block_rows), moves: (moves * 2).min(rows * 2) };
-                continue;
-            }
-            if busy {
-                self.news.clear();
-                std::mem::swap(&mut self.matching, &mut self.checkpoint);
-                if at > row {
+            if acted {
+                if undo && at > row {
                     self.matching.advance(day.prepared, row + 1, at + 1, &mut self.news);
                 }
+                let actions = std::mem::take(&mut self.actions);
+                for action in &actions {
+                    self.act(run, at, action)?;
+                }
+                self.actions = actions;
+                // As far as it took this time: further would mostly be matched for nothing, shorter asked for nothing.
+                self.ahead = Ahead { rows: (at + 1 - row).max(AHEAD.rows), ..AHEAD };
+                row = at + 1;
+            } else {
+                let Ahead { rows, moves } = self.ahead;
+                self.ahead = Ahead { rows: (rows * 2).min(self.settings.block_rows), moves: (moves * 2).min(rows * 2) };
+                row = until;
             }
-            let actions = std::mem::take(&mut self.actions);
-            for action in &actions {
-                self.act(run, at, action)?;
+            if row < rows && (acted || row > matched) {
+                self.matching.advance(day.prepared, row, row + 1, &mut self.news);
             }
-            self.actions = actions;
-            if at + 1 < rows {
-                self.matching.advance(day.prepared, at + 1, at + 2, &mut self.news);
-                self.take_news(run, at + 1);
-            }
-            // As far as it took this time: further would mostly be matched for nothing, shorter asked for nothing.
-            self.ahead = Ahead { rows: (at + 1 - row).max(AHEAD.rows), ..AHEAD };
-            row = at + 1;
+            self.answering.next = Told::of(acted, &self.news);
+            self.take_news(run, row);
         }
         Ok(row)
+    }
+
+    /// Matches behind `row` as far as the strategy may run before it has to be told something.
+    ///
+    /// With orders working the exchange can be put back to `row` from the checkpoint, if it went further than that.
+    fn look_ahead(&mut self, day: &Day<'_>, row: usize, limit: usize) -> Looked {
+        if self.matching.is_idle() {
+            return Looked { matched: row, until: limit };
+        }
+        if self.answering.likely() {
+            return Looked { matched: row, until: row + 1 };
+        }
+        let rows = day.view.rows();
+        let window = limit.min(row + self.ahead.rows);
+        // Behind the last row there is only the day's end, which comes after the strategy has seen that row.
+        if row + 1 >= rows {
+            return Looked { matched: row, until: window };
+        }
+        self.checkpoint.clone_from(&self.matching);
+        let to = (window + 1).min(rows);
+        let next = self.matching.advance_within(day.prepared, row + 1, to, self.ahead.moves, &mut self.news);
+        let until = match self.news.is_empty() {
+            // News of a row comes before the strategy sees it.
+            false => next - 1,
+            true => next.min(window),
+        };
+        Looked { matched: next - 1, until }
     }
 
     /// Adds what the host tells the strategy before it sees `row`.
@@ -666,12 +732,17 @@ impl Engine {
     /// No row of a stretch, or of a part of one, changes a peak, a fall or the account's end, or is due on the curve.
     ///
     /// Equity is a line over the mark, and rounding keeps order: its extremes are those of the marks.
-    fn nothing_new(&self, run: &DayRun<'_>, rows: Range<usize>, (base_cny, units): (f64, f64)) -> bool {
+    fn nothing_new(&self, run: &DayRun<'_>, rows: Range<usize>, line: (f64, f64)) -> bool {
         let Range { start, end } = rows;
         if start < run.marks.first || run.day.prepared.ts_ns(end - 1) >= self.next_point_ns {
             return false;
         }
-        let (low, high) = run.marks.extremes(rows);
+        // What the whole stretch does not change, no part of it does.
+        let whole = run.marks.stretch(start).is_some_and(|marks| self.changes_nothing(marks, line));
+        whole || self.changes_nothing(run.marks.extremes(rows), line)
+    }
+
+    fn changes_nothing(&self, (low, high): (f64, f64), (base_cny, units): (f64, f64)) -> bool {
         let ends = (base_cny + units * low, base_cny + units * high);
         let (least_cny, most_cny) = if ends.0 <= ends.1 { ends } else { (ends.1, ends.0) };
         let fall = self.peak_cny - least_cny;

@@ -31,12 +31,13 @@ impl ContractSpec {
     #[inline]
     pub fn ticks_to_price(&self, ticks: i64) -> f64 {
         // A tick such as 0.02 has no exact f64, its inverse 50 has: dividing rounds once, multiplying twice.
-        let inverse = (1.0 / self.price_tick).round();
-        if self.price_tick < 1.0 && 1.0 / inverse == self.price_tick {
-            ticks as f64 / inverse
-        } else {
-            ticks as f64 * self.price_tick
+        if self.price_tick < 1.0 {
+            let inverse = (1.0 / self.price_tick).round();
+            if 1.0 / inverse == self.price_tick {
+                return ticks as f64 / inverse;
+            }
         }
+        ticks as f64 * self.price_tick
     }
 }
 

@@ -9,6 +9,7 @@ pub use orders::{CloseCheck, Hold, Refusal, close_check};
 pub use sides::SideState;
 
 use crate::config::named;
+use crate::margin::lots_margin_cny;
 use crate::{ExchangeError, FeeRates, MarginPosition, Offset, Side, fee_cny, margin_cny};
 use ghtrader_core::{ContractId, Exchange};
 use std::collections::VecDeque;
@@ -65,6 +66,10 @@ impl Terms {
     fn separate_today(&self) -> bool {
         matches!(self.contract.variety().exchange(), Exchange::Shfe | Exchange::Ine)
     }
+
+    fn margin_rate(&self, side: Side) -> f64 {
+        if side == Side::Buy { self.margin_rates.0 } else { self.margin_rates.1 }
+    }
 }
 
 /// Lots opened together, or what is left of them.
@@ -85,16 +90,42 @@ struct Holding {
     today: VecDeque<Lot>,
     frozen_history: u32,
     frozen_today: u32,
+    sums: Sums,
+}
+
+/// What is asked of all lots of a side at every order, and changes only with a fill, a settlement or new terms.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    history_lots: u32,
+    today_lots: u32,
+    /// Quoted units, negative for a short side.
+    units: f64,
+    /// Σ units × reference price.
+    cost_cny: f64,
+    /// Before the larger side of a product is taken.
+    margin_cny: f64,
 }
 
 impl Holding {
+    #[inline]
     fn lots(&self) -> impl Iterator<Item = &Lot> {
         self.history.iter().chain(&self.today)
     }
-}
 
-fn count(lots: &VecDeque<Lot>) -> u32 {
-    lots.iter().map(|l| l.lots).sum()
+    #[inline]
+    fn sum_up(&mut self, units_per_lot: f64, margin_rate: f64) {
+        let mut sums = Sums::default();
+        for (queue, lots) in [(&self.history, &mut sums.history_lots), (&self.today, &mut sums.today_lots)] {
+            for lot in queue {
+                *lots += lot.lots;
+                let units = units_per_lot * f64::from(lot.lots);
+                sums.units += units;
+                sums.cost_cny += units * lot.reference_cny;
+                sums.margin_cny += lots_margin_cny(units_per_lot.abs(), margin_rate, lot.lots, lot.reference_cny);
+            }
+        }
+        self.sums = sums;
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -106,16 +137,36 @@ struct Position {
 }
 
 impl Position {
-    /// Profit of what is held, against a price of each lot, at the mark; 0 without lots, whatever the mark.
-    fn profit(&self, from: impl Fn(&Lot) -> f64) -> f64 {
-        let mut profit = 0.0;
+    /// Profit of what is held, against the reference prices, at the mark; 0 without lots, whatever the mark.
+    fn profit_cny(&self) -> f64 {
+        let held = self.holdings.iter().map(|holding| &holding.sums).filter(|sums| sums.units != 0.0);
+        held.map(|sums| sums.units * self.mark_cny - sums.cost_cny).sum()
+    }
+
+    /// The same against the open prices.
+    fn float_profit_cny(&self) -> f64 {
+        let mut profit_cny = 0.0;
         for side in [Side::Buy, Side::Sell] {
             let units = self.terms.multiplier * f64::from(side.sign());
             for lot in self.holdings[side as usize].lots() {
-                profit += units * f64::from(lot.lots) * (self.mark_cny - from(lot));
+                profit_cny += units * f64::from(lot.lots) * (self.mark_cny - lot.open_cny);
             }
         }
-        profit
+        profit_cny
+    }
+
+    fn margin(&self) -> MarginPosition<'_> {
+        let [long_cny, short_cny] = [&self.holdings[0], &self.holdings[1]].map(|holding| holding.sums.margin_cny);
+        MarginPosition { product: self.terms.contract.variety().product(), long_cny, short_cny }
+    }
+
+    /// Looks at the lots again, after they or the terms have changed.
+    fn sum_up(&mut self, broker_add: f64) {
+        for side in [Side::Buy, Side::Sell] {
+            let units_per_lot = self.terms.multiplier * f64::from(side.sign());
+            let margin_rate = self.terms.margin_rate(side) + broker_add;
+            self.holdings[side as usize].sum_up(units_per_lot, margin_rate);
+        }
     }
 }
 
@@ -172,6 +223,7 @@ impl Account {
     /// Changes a contract's terms, at the start of a trading day.
     pub fn set_terms(&mut self, contract: usize, terms: Terms) {
         self.positions[contract].terms = terms;
+        self.positions[contract].sum_up(self.config.broker_add);
         self.margin_cny = self.margin_of_lots();
     }
 
@@ -182,8 +234,8 @@ impl Account {
 
     /// Lots that orders of a side have opened and that are still held: today's and older ones.
     pub fn lots(&self, contract: usize, opened: Side) -> (u32, u32) {
-        let holding = &self.positions[contract].holdings[opened as usize];
-        (count(&holding.today), count(&holding.history))
+        let sums = &self.positions[contract].holdings[opened as usize].sums;
+        (sums.today_lots, sums.history_lots)
     }
 
     /// Long − short lots of a contract.
@@ -196,6 +248,7 @@ impl Account {
     }
 
     /// Sets the price that a contract's lots are valued at; NaN is ignored.
+    #[inline]
     pub fn mark(&mut self, contract: usize, price_cny: f64) {
         if !price_cny.is_nan() {
             self.positions[contract].mark_cny = price_cny;
@@ -214,6 +267,7 @@ impl Account {
     ///
     /// # Errors
     /// `Refusal` with what is wanted and what is there.
+    #[inline]
     pub fn check(
         &self,
         contract: usize,
@@ -225,8 +279,8 @@ impl Account {
         let position = &self.positions[contract];
         let against = &position.holdings[side.opposite() as usize];
         let held = CloseCheck {
-            today_lots: count(&against.today),
-            history_lots: count(&against.history),
+            today_lots: against.sums.today_lots,
+            history_lots: against.sums.history_lots,
             frozen_today_lots: against.frozen_today,
             frozen_history_lots: against.frozen_history,
             separate_today: position.terms.separate_today(),
@@ -248,7 +302,8 @@ impl Account {
         };
         let mut margin_cny_per_lot = 0.0;
         if opens > 0 {
-            let per_lot = self.margin_rate(position, side) * position.terms.multiplier * price_cny;
+            let margin_rate = position.terms.margin_rate(side) + self.config.broker_add;
+            let per_lot = margin_rate * position.terms.multiplier * price_cny;
             let rate = position.terms.fees.open;
             let fee = fee_cny(rate, price_cny, position.terms.multiplier, opens) * self.config.broker_markup;
             let needed_cny = per_lot * f64::from(opens) + fee;
@@ -262,6 +317,7 @@ impl Account {
     }
 
     /// Keeps lots and margin for a working order of `lots`.
+    #[inline]
     pub fn hold(&mut self, hold: &Hold, lots: u32) {
         self.held_margin_cny += hold.margin_cny_per_lot * f64::from(lots);
         if let Some(frozen) = self.frozen(hold) {
@@ -270,6 +326,7 @@ impl Account {
     }
 
     /// Gives back what was kept for `lots` of it: filled, cancelled or rejected.
+    #[inline]
     pub fn release(&mut self, hold: &Hold, lots: u32) {
         self.held_margin_cny = (self.held_margin_cny - hold.margin_cny_per_lot * f64::from(lots)).max(0.0);
         if let Some(frozen) = self.frozen(hold) {
@@ -277,6 +334,7 @@ impl Account {
         }
     }
 
+    #[inline]
     fn frozen(&mut self, hold: &Hold) -> Option<&mut u32> {
         let position = &mut self.positions[hold.contract];
         let against = &mut position.holdings[hold.side.opposite() as usize];
@@ -315,12 +373,12 @@ impl Account {
         let mut left = lots;
         let against = &mut position.holdings[side.opposite() as usize];
         for &leg in order {
-            let (held, frozen) = match leg {
-                Offset::Close => (&mut against.history, against.frozen_history),
-                _ => (&mut against.today, against.frozen_today),
+            let (held, there, frozen) = match leg {
+                Offset::Close => (&mut against.history, against.sums.history_lots, against.frozen_history),
+                _ => (&mut against.today, against.sums.today_lots, against.frozen_today),
             };
             let frozen = if offset == Offset::Auto { frozen } else { 0 };
-            let lots = left.min(count(held).saturating_sub(frozen));
+            let lots = left.min(there.saturating_sub(frozen));
             if lots == 0 {
                 continue;
             }
@@ -367,47 +425,42 @@ impl Account {
         }
         self.close_profit_cny += booking.close_profit_cny;
         self.commission_cny += booking.fee_cny;
+        position.sum_up(self.config.broker_add);
         self.margin_cny = self.margin_of_lots();
         booking
     }
 
-    /// Profit of what is held, against reference or open prices, at the marks.
-    fn profit(&self, from: impl Fn(&Lot) -> f64) -> f64 {
-        self.positions.iter().map(|position| position.profit(&from)).sum()
-    }
-
-    fn margin_rate(&self, position: &Position, side: Side) -> f64 {
-        let (long, short) = position.terms.margin_rates;
-        self.config.broker_add + if side == Side::Buy { long } else { short }
+    /// Profit of what is held, against the reference prices, at the marks.
+    fn profit_cny(&self) -> f64 {
+        self.positions.iter().map(Position::profit_cny).sum()
     }
 
     /// Balance of the last settlement with deposits, plus profit closed and less fees since; no mark enters.
+    #[inline]
     pub fn settled_balance_cny(&self) -> f64 {
         self.static_cny + self.close_profit_cny - self.commission_cny
     }
 
     /// Equity at the marks.
+    #[inline]
     pub fn equity_cny(&self) -> f64 {
-        self.settled_balance_cny() + self.profit(|lot| lot.reference_cny)
+        self.settled_balance_cny() + self.profit_cny()
     }
 
     /// Equity as a function of one contract's mark price.
+    #[inline]
     pub fn equity_line(&self, contract: usize) -> EquityLine {
         let position = &self.positions[contract];
-        let (mut units, mut cost) = (0.0, 0.0);
-        for side in [Side::Buy, Side::Sell] {
-            for lot in position.holdings[side as usize].lots() {
-                let lot_units = position.terms.multiplier * f64::from(side.sign()) * f64::from(lot.lots);
-                units += lot_units;
-                cost += lot_units * lot.reference_cny;
-            }
-        }
+        let [long, short] = &position.holdings;
         let others = self.positions.iter().enumerate().filter(|(other, _)| *other != contract);
-        let others: f64 = others.map(|(_, p)| p.profit(|lot| lot.reference_cny)).sum();
-        EquityLine { base_cny: self.settled_balance_cny() + others - cost, units }
+        let others_cny: f64 = others.map(|(_, p)| p.profit_cny()).sum();
+        let cost_cny = long.sums.cost_cny + short.sums.cost_cny;
+        let base_cny = self.settled_balance_cny() + others_cny - cost_cny;
+        EquityLine { base_cny, units: long.sums.units + short.sums.units }
     }
 
     /// Margin of what is held: today's lots at their open price, older ones at the last settlement.
+    #[inline]
     pub fn margin_cny(&self) -> f64 {
         self.margin_cny
     }
@@ -415,27 +468,22 @@ impl Account {
     fn margin_of_lots(&self) -> f64 {
         match self.positions.as_slice() {
             // The usual account, without a list to make.
-            [only] => margin_cny(&[self.margin_of(only)], self.config.large_side),
+            [only] => margin_cny(&[only.margin()], self.config.large_side),
             all => {
-                let all: Vec<MarginPosition<'_>> = all.iter().map(|p| self.margin_of(p)).collect();
+                let all: Vec<MarginPosition<'_>> = all.iter().map(Position::margin).collect();
                 margin_cny(&all, self.config.large_side)
             }
         }
     }
 
-    fn margin_of<'a>(&self, p: &'a Position) -> MarginPosition<'a> {
-        let lots = |side: Side| p.holdings[side as usize].lots().map(|lot| (lot.reference_cny, lot.lots));
-        let rates = (self.margin_rate(p, Side::Buy), self.margin_rate(p, Side::Sell));
-        let product = p.terms.contract.variety().product();
-        MarginPosition::new(product, p.terms.multiplier, rates, lots(Side::Buy), lots(Side::Sell))
-    }
-
     /// Money for opening: equity less margin and what working orders keep.
+    #[inline]
     pub fn available_cny(&self) -> f64 {
         self.equity_cny() - self.margin_cny() - self.held_margin_cny
     }
 
     /// Fees since the last settlement.
+    #[inline]
     pub fn commission_cny(&self) -> f64 {
         self.commission_cny
     }
@@ -447,13 +495,13 @@ impl Account {
 
     /// The account at the present marks.
     pub fn state(&self) -> AccountState {
-        let position_profit_cny = self.profit(|lot| lot.reference_cny);
+        let position_profit_cny = self.profit_cny();
         let balance_cny = self.settled_balance_cny() + position_profit_cny;
         let margin_cny = self.margin_cny();
         AccountState {
             close_profit_cny: self.close_profit_cny,
             position_profit_cny,
-            float_profit_cny: self.profit(|lot| lot.open_cny),
+            float_profit_cny: self.positions.iter().map(Position::float_profit_cny).sum(),
             commission_cny: self.commission_cny,
             balance_cny,
             margin_cny,
@@ -476,6 +524,7 @@ impl Account {
                 holding.history.iter_mut().for_each(|lot| lot.reference_cny = mark_cny);
                 (holding.frozen_history, holding.frozen_today) = (0, 0);
             }
+            position.sum_up(self.config.broker_add);
         }
         self.held_margin_cny = 0.0;
         self.margin_cny = self.margin_of_lots();

@@ -14,6 +14,7 @@ pub struct FeeRate {
 }
 
 /// The fee of a trade, CNY, not rounded: lots × (rate × price × multiplier + CNY a lot).
+#[inline]
 pub fn fee_cny(rate: FeeRate, price_cny: f64, multiplier: f64, lots: u32) -> f64 {
     f64::from(lots) * (rate.rate * price_cny * multiplier + rate.per_lot_cny)
 }

@@ -29,7 +29,7 @@ pub use fees::{FeeRate, FeeRates, FeeRow, FeeTable, fee_cny};
 pub use margin::{MarginPosition, MarginRow, MarginTable, margin_cny};
 pub use matching::{MatchWarnings, Matching, WorkingOrder};
 pub use order::{BookFill, MatchEvent, NewOrder, Offset, RejectReason, Side, Tif, day_order_expiry_ns};
-pub use prepared::{PrepareSpec, PrepareWarnings, PreparedDay};
+pub use prepared::{PrepareSpec, PrepareWarnings, PreparedDay, warm};
 pub use split_report::{Residuals, SplitClass, SplitReport};
 pub use table::RowKey;
 pub use taker::{Consumed, TakerChoice, TakerWalk, taker_book_choice, taker_walk};

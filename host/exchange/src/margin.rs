@@ -89,14 +89,21 @@ impl<'a> MarginPosition<'a> {
         long: impl Iterator<Item = (f64, u32)>,
         short: impl Iterator<Item = (f64, u32)>,
     ) -> Self {
-        let value = |rate: f64, (price, lots): (f64, u32)| multiplier * rate * f64::from(lots) * price;
-        let long_cny = long.map(|lot| value(rates.0, lot)).sum();
-        let short_cny = short.map(|lot| value(rates.1, lot)).sum();
+        let value = |rate| move |(price_cny, lots)| lots_margin_cny(multiplier, rate, lots, price_cny);
+        let long_cny = long.map(value(rates.0)).sum();
+        let short_cny = short.map(value(rates.1)).sum();
         Self { product, long_cny, short_cny }
     }
 }
 
+/// Margin of lots opened together, CNY: rate × multiplier × lots × price.
+#[inline]
+pub(crate) fn lots_margin_cny(multiplier: f64, rate: f64, lots: u32, price_cny: f64) -> f64 {
+    multiplier * rate * f64::from(lots) * price_cny
+}
+
 /// Margin of all positions, CNY: with `large_side` the larger side of each product, else both sides.
+#[inline]
 pub fn margin_cny(positions: &[MarginPosition<'_>], large_side: bool) -> f64 {
     if !large_side {
         return positions.iter().map(|p| p.long_cny + p.short_cny).sum();

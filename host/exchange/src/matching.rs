@@ -158,6 +158,7 @@ impl Matching {
     }
 
     /// Neither an order rests nor a message is on its way: rows can be skipped.
+    #[inline]
     pub fn is_idle(&self) -> bool {
         self.resting.is_empty() && self.messages.is_empty()
     }
@@ -165,16 +166,19 @@ impl Matching {
     /// Makes ready for another day's rows: own size taken from the old books is forgotten.
     ///
     /// Call [`Self::expire`] before; whatever still rests is kept.
+    #[inline]
     pub fn start_day(&mut self) {
         self.consumed.clear();
     }
 
     /// Sends an order that was decided on `decided_row` and reaches the exchange at `arrival_ns`.
+    #[inline]
     pub fn submit(&mut self, order: NewOrder, decided_row: usize, arrival_ns: i64) {
         self.send(Message { arrival_ns, request: Request::Place(order, decided_row) });
     }
 
     /// Sends a cancel; it never overtakes its own order.
+    #[inline]
     pub fn cancel(&mut self, id: u64, arrival_ns: i64) {
         let placed = self.messages.iter().rev().find_map(|m| match m.request {
             Request::Place(order, _) if order.id == id => Some(m.arrival_ns),
@@ -184,6 +188,7 @@ impl Matching {
         self.send(Message { arrival_ns, request: Request::Cancel(id) });
     }
 
+    #[inline]
     fn send(&mut self, message: Message) {
         let behind = self.messages.iter().rev().take_while(|m| m.arrival_ns > message.arrival_ns).count();
         self.messages.insert(self.messages.len() - behind, message);
@@ -193,6 +198,7 @@ impl Matching {
     ///
     /// Returns the next row to take. Messages that arrived by the time of the row before act on that row's book, then the
     /// interval is matched. With `from == to == day.rows()` the messages that arrived by the last row meet its book.
+    #[inline]
     pub fn advance(&mut self, day: &PreparedDay, from: usize, to: usize, events: &mut Vec<MatchEvent>) -> usize {
         self.advance_within(day, from, to, usize::MAX, events)
     }

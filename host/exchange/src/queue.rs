@@ -55,7 +55,8 @@ pub fn advance_queue(
         return QueueStep { queue_ahead_lots, filled_lots: 0, unseen: true };
     };
     let traded = level.traded_lots;
-    let filled_lots = ((traded - queue_ahead_lots).max(0.0) as u32).min(own_lots);
+    let beyond_lots = traded - queue_ahead_lots;
+    let filled_lots = if beyond_lots > 0.0 { (beyond_lots as u32).min(own_lots) } else { 0 };
     let left = (queue_ahead_lots - traded).max(0.0);
     let Some(before) = level.displayed_before_lots else {
         let kept = left.min(after);

@@ -120,11 +120,13 @@ impl Desk {
     }
 
     /// Number of the current contract, from 0.
+    #[inline]
     pub fn contract(&self) -> u32 {
         self.contract
     }
 
     /// Orders that may still fill.
+    #[inline]
     pub fn working_orders(&self) -> usize {
         self.working.len()
     }
@@ -135,6 +137,7 @@ impl Desk {
     }
 
     /// Generation of the lineup that asks now; 0 in a backtest.
+    #[inline]
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -147,6 +150,7 @@ impl Desk {
     }
 
     /// The id that the next order gets.
+    #[inline]
     pub fn next_id(&self) -> u64 {
         self.next_id
     }
@@ -200,6 +204,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`RuntimeError::Contract`] for a client id that is reserved or already working.
+    #[inline]
     pub fn act(
         &mut self,
         action: &Action,
@@ -334,6 +339,7 @@ impl Desk {
     }
 
     /// Takes news of an order in and gives the event that the strategy gets; `None` for an order that is not its own.
+    #[inline]
     pub fn hear(&mut self, news: &ExchangeNews) -> Option<Event> {
         let id = match *news {
             ExchangeNews::Accepted { id }
@@ -364,8 +370,9 @@ impl Desk {
 /// A price as whole ticks, `None` when it lies further than 1e-6 tick beside the grid or is no number.
 fn price_ticks(price_cny: f64, tick_cny: f64) -> Option<i32> {
     let ticks = price_cny / tick_cny;
-    let whole = ticks.round();
-    ((ticks - whole).abs() <= 1e-6 && whole.abs() <= f64::from(i32::MAX)).then_some(whole as i32)
+    // A cast cuts towards zero and saturates, which the check then finds.
+    let whole = (ticks + 0.5_f64.copysign(ticks)) as i32;
+    ((ticks - f64::from(whole)).abs() <= 1e-6).then_some(whole)
 }
 
 #[cfg(test)]

@@ -244,6 +244,7 @@ pub enum Action {
 
 impl Action {
     /// Packs the action; a market order's limit becomes the canonical NaN.
+    #[inline]
     pub fn encode(&self) -> [u64; WORDS] {
         match *self {
             Self::Place(order) => [
@@ -263,6 +264,7 @@ impl Action {
     }
 
     /// Unpacks an action; `None` for words that no action has, unused bits included.
+    #[inline]
     pub fn decode(words: &[u64; WORDS]) -> Option<Self> {
         let [head, second, third, fourth] = *words;
         match head & 0xff {
@@ -344,6 +346,7 @@ pub enum Event {
 
 impl Event {
     /// Packs the event.
+    #[inline]
     pub fn encode(&self) -> [u64; WORDS] {
         match *self {
             Self::Accepted { client_id } => [ACCEPTED, client_id, 0, 0],
@@ -362,6 +365,7 @@ impl Event {
     /// Unpacks an event; `None` for a kind that this version does not know: skip it.
     ///
     /// A reason or border that this version does not know is `Other`.
+    #[inline]
     pub fn decode(words: &[u64; WORDS]) -> Option<Self> {
         let [head, second, third, fourth] = *words;
         Some(match head & 0xff {

@@ -80,6 +80,7 @@ impl Engine {
             peak_cny: self.peak_cny,
             day_equity_cny: self.day_equity_cny,
             next_point_ns: self.next_point_ns,
+            answering: self.answering,
             ahead: self.ahead,
         };
         if !orders {

@@ -59,6 +59,7 @@ pub fn run_day_cut<'a>(
     while start < rows {
         let end = block_end(start).clamp(start + 1, rows);
         day.prepared.warm(start..end);
+        day.timeline.warm(start..end);
         let mut packed = None;
         for rider in &mut riding {
             let Seat { engine, runner } = &mut *rider.seat;

@@ -66,6 +66,14 @@ impl Timeline {
         })
     }
 
+    /// Brings what is read at scattered rows near, as far as it has been worked out.
+    pub(super) fn warm(&self, rows: Range<usize>) {
+        let marks = [&self.last, &self.mid].into_iter().filter_map(|cell| cell.get().map(|marks| &marks.cny));
+        for column in marks.chain(self.mids_cny.get()) {
+            ghtrader_exchange::warm(&column[rows.clone()]);
+        }
+    }
+
     pub(super) fn marks(&self, day: &Day<'_>, mark: MarkName) -> &Marks {
         let cell = if mark == MarkName::Mid { &self.mid } else { &self.last };
         cell.get_or_init(|| Marks::of(&day.view, mark))
@@ -94,16 +102,31 @@ impl Marks {
         Self { cny, first, stretches }
     }
 
-    /// Least and largest of the rows of one stretch, or of a part of it.
+    /// Least and largest of the whole stretch around a row, if it is whole.
+    pub(super) fn stretch(&self, row: usize) -> Option<(f64, f64)> {
+        self.stretches.get(row / STRETCH_ROWS).copied()
+    }
+
+    /// Least and largest of some rows.
     pub(super) fn extremes(&self, rows: Range<usize>) -> (f64, f64) {
-        if rows.len() == STRETCH_ROWS { self.stretches[rows.start / STRETCH_ROWS] } else { extremes(&self.cny[rows]) }
+        extremes(&self.cny[rows])
     }
 }
 
 fn extremes(cny: &[f64]) -> (f64, f64) {
-    let least = |low, &v: &f64| if v < low { v } else { low };
-    let most = |high, &v: &f64| if v > high { v } else { high };
-    (cny.iter().fold(f64::INFINITY, least), cny.iter().fold(f64::NEG_INFINITY, most))
+    let least = |low: f64, v: f64| if v < low { v } else { low };
+    let most = |high: f64, v: f64| if v > high { v } else { high };
+    // Four at a time: one after the other each would wait for the one before.
+    let (fours, rest) = cny.as_chunks::<4>();
+    let (mut low, mut high) = ([f64::INFINITY; 4], [f64::NEG_INFINITY; 4]);
+    for four in fours {
+        for (lane, &v) in four.iter().enumerate() {
+            (low[lane], high[lane]) = (least(low[lane], v), most(high[lane], v));
+        }
+    }
+    let low = low.into_iter().chain(rest.iter().copied()).fold(f64::INFINITY, least);
+    let high = high.into_iter().chain(rest.iter().copied()).fold(f64::NEG_INFINITY, most);
+    (low, high)
 }
 
 /// Session time from the first row to each row, ns; what lies between two sessions is none.

@@ -18,6 +18,7 @@ pub struct CloseCheck {
 }
 
 /// Whether a closing order of `lots` finds enough that is not frozen. Other offsets always do.
+#[inline]
 pub fn close_check(offset: Offset, lots: u32, held: CloseCheck) -> bool {
     let today = held.today_lots.saturating_sub(held.frozen_today_lots);
     let history = held.history_lots.saturating_sub(held.frozen_history_lots);

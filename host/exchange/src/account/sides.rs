@@ -36,12 +36,9 @@ impl Account {
             frozen_today_lots = frozen - frozen_history_lots;
         }
         let multiplier = position.terms.multiplier;
-        let (mut open_cost_cny, mut position_cost_cny) = (0.0, 0.0);
-        for lot in holding.lots() {
-            open_cost_cny += lot.open_cny * multiplier * f64::from(lot.lots);
-            position_cost_cny += lot.reference_cny * multiplier * f64::from(lot.lots);
-        }
-        let margin_cny = position_cost_cny * self.margin_rate(position, opened);
+        let open_cost_cny = holding.lots().map(|lot| lot.open_cny * multiplier * f64::from(lot.lots)).sum();
+        let position_cost_cny = holding.sums.cost_cny.abs();
+        let margin_cny = holding.sums.margin_cny;
         SideState {
             today_lots,
             history_lots,

@@ -104,7 +104,7 @@ impl Matching {
             let range = day.traded_through(side, row, key);
             interval.traded_through_lots = see(range.min_lots, range.max_lots);
             if share >= 0.5 {
-                interval.opposite_displayed_lots = f64::from(self.opposite_displayed(day, row, side, key));
+                interval.opposite_displayed_lots = f64::from(self.opposite_displayed(day, row, side, key, remaining));
             }
         } else {
             interval.depleted = day.best(side, row) < key && key <= previous_best;
@@ -148,10 +148,14 @@ impl Matching {
         }
     }
 
-    /// Lots that the opposite side displays at the key or better for us, own size apart.
-    fn opposite_displayed(&mut self, day: &PreparedDay, row: usize, side: Side, key: i32) -> u32 {
+    /// Lots that the opposite side displays at the key or better for us, own size apart; no more are counted than are
+    /// `wanted`, since deeper levels lie apart.
+    fn opposite_displayed(&mut self, day: &PreparedDay, row: usize, side: Side, key: i32, wanted: u32) -> u32 {
         let mut displayed = 0;
         for level in 0..day.depth() {
+            if displayed >= wanted {
+                break;
+            }
             let Some((price, lots)) = day.level(side.opposite(), row, level) else { break };
             if price * side.sign() > key {
                 break;
@@ -165,8 +169,11 @@ impl Matching {
     fn take_displayed(&mut self, day: &PreparedDay, row: usize, side: Side, key: i32, lots: u32) {
         let mut left = lots;
         for level in 0..day.depth() {
+            if left == 0 {
+                return;
+            }
             let Some((price, there)) = day.level(side.opposite(), row, level) else { return };
-            if left == 0 || price * side.sign() > key {
+            if price * side.sign() > key {
                 return;
             }
             let free = there.saturating_sub(self.used_up(day, side.opposite(), price, row));

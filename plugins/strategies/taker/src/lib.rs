@@ -19,17 +19,24 @@ impl Strategy for Taker {
         Ok((taker, StrategyDescription::new(["bid_price1", "bid_volume1", "ask_price1", "ask_volume1"])))
     }
 
+    #[inline]
     fn on_tick(&mut self, tick: Row<'_>, ctx: &mut Ctx) {
         let [bid, bid_lots, ask, ask_lots] = tick.numbers();
         let imbalance = book::imbalance(bid_lots, ask_lots);
         let position = ctx.position_lots();
-        let lots = 1 + position.unsigned_abs() as u32;
-        if imbalance.abs() <= self.threshold || bid.is_nan() || ask.is_nan() || !ctx.orders().is_empty() {
+        // How far the book leans to where the position is not yet: the one question that most rows answer with no.
+        let lean = match position.signum() {
+            1 => -imbalance,
+            -1 => imbalance,
+            _ => imbalance.abs(),
+        };
+        if lean <= self.threshold || lean.is_nan() || bid.is_nan() || ask.is_nan() || !ctx.orders().is_empty() {
             return;
         }
-        if imbalance > 0.0 && position <= 0 {
+        let lots = 1 + position.unsigned_abs() as u32;
+        if imbalance > 0.0 {
             ctx.buy(lots).at(ask).immediate().send();
-        } else if imbalance < 0.0 && position >= 0 {
+        } else {
             ctx.sell(lots).at(bid).immediate().send();
         }
     }

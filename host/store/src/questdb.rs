@@ -14,11 +14,15 @@
 //! The digest of a symbol-day is that of the Parquet file which the embedded store would hold: equal rows have equal digests
 //! on both. A checksum over the rows is kept beside it and compared at each reading; `verify` makes the file again.
 
+mod migrate;
 mod pending;
 mod rows;
+mod select;
 mod server;
 mod tables;
 mod verify;
+
+pub use migrate::{SchemaStep, migrate_schema, schema_steps};
 
 use crate::cache::{self, ReplayCache};
 use crate::encode::{encode_columns, encode_day};

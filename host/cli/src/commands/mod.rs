@@ -13,6 +13,7 @@ mod data;
 mod db;
 mod demo;
 mod doctor;
+mod export;
 mod fetch;
 mod gate;
 mod init;
@@ -24,7 +25,9 @@ mod quality;
 mod registry;
 mod serve;
 mod sim;
+mod sql;
 mod token;
+mod trace;
 mod train;
 mod update;
 pub(crate) mod walk_forward;
@@ -57,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
     let result = match cli.command {
         Command::Data(command) => data::run(&context, command),
         Command::Db(command) => db::run(&context, command),
+        Command::Sql(flags) => sql::run(&context, &flags),
         Command::Main(command) => main_contract::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
         Command::Lineup(command) => lineup::run(&context, command),

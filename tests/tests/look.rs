@@ -482,7 +482,7 @@ fn an_adjusted_series_has_no_jump() {
         assert_eq!(adjusted.len(), plain.len());
         for (row, traded) in adjusted.iter().zip(&plain) {
             assert_eq!((&row.0, &row.1, row.3), (&traded.0, &traded.1, traded.3), "sizes stay");
-            let segment = segments.iter().find(|s| s["segment_id"].to_string() == row.1).unwrap();
+            let segment = segments.iter().find(|s| s["segment_id"].as_u64() == row.1.parse().ok()).unwrap();
             let expected = made(segment, traded.2);
             assert!((row.2 - expected).abs() < 1e-6 || (row.2.is_nan() && expected.is_nan()), "{row:?}, {traded:?}");
             if adjust == "difference" && !row.2.is_nan() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// What DuckDB's module does with statements: their rows as its program prints them in its `ascii` mode.
+/// What DuckDB's module does with statements: their rows as its program prints them here.
 const PYTHON: &str = "import sys, duckdb\ndb = duckdb.connect()\nfor statement in sys.argv[1:]:\n    cursor = db.execute(statement)\n    for row in cursor.fetchall() if statement.startswith(('SELECT', 'EXPLAIN')) else []:\n        sys.stdout.write('\\x1f'.join('\\x1a' if v is None else str(v) for v in row) + '\\x1e')\n";
 const NULL: &str = "\u{1a}";
 const CELLS: char = '\u{1f}';
@@ -116,7 +116,7 @@ fn duckdb(statements: &[String]) -> Option<Command> {
     };
     if works(Command::new("duckdb").arg("--version")) {
         let mut command = Command::new("duckdb");
-        command.args(["-ascii", "-noheader", "-nullvalue", NULL, "-c"]);
+        command.args(["-list", "-noheader", "-nullvalue", NULL, "-separator", "\u{1f}", "-newline", "\u{1e}", "-c"]);
         command.arg(statements.iter().map(|s| format!("{s};\n")).collect::<String>());
         return Some(command);
     }

@@ -1,11 +1,10 @@
 //! `ghtrader data export`, `ghtrader main rolls`: stored rows for other programs, rolls taken out if asked for.
 
-use super::quality::symbol_of;
 use crate::args::{Export, FormatName, OrderName, Rolls};
 use crate::context::{Context, io_problem, publish};
 use crate::output::{emit, grouped, table};
 use ghtrader_batch::stored_schedule;
-use ghtrader_core::{Column, Digest, ErrorClass, Problem};
+use ghtrader_core::{Column, Digest, ErrorClass, Problem, Variety};
 use ghtrader_durable::{make_folder, sync_folder};
 use ghtrader_pipeline::{
     Adjustment, ExportFormat, ExportOptions, Provenance, SegmentAdjustment, export, segment_adjustments,
@@ -37,7 +36,9 @@ pub(crate) fn run(context: &Context, flags: &Export) -> Result<(), Problem> {
         let what = format!("{from} lies after {to}");
         return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
     }
-    let symbol = symbol_of(flags.var.clone(), flags.symbol.clone());
+    let continuous = || flags.var.as_ref().map(Variety::main_symbol);
+    // The flags see to it that one of them is there.
+    let symbol = flags.symbol.clone().or_else(continuous).unwrap_or_default();
     let options = ExportOptions {
         symbol: &symbol,
         from: flags.from,

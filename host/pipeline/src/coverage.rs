@@ -48,11 +48,29 @@ pub struct FactsScope<'a> {
     pub to: Option<TradingDay>,
 }
 
+/// What a look at days leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// What was worked out, for the next one.
+    Results,
+    /// Nothing: no lock is taken.
+    Nothing,
+}
+
 /// Facts of a symbol's stored days, ascending. Rows are read only of days that are new or different.
 ///
 /// # Errors
 /// `bad_symbol`, `unknown_contract`, and those of the store.
 pub fn day_facts(
+    store: &dyn Store,
+    scope: FactsScope<'_>,
+    table: &ContractTable,
+) -> Result<Vec<DayFacts>, PipelineError> {
+    facts_with(Keep::Results, store, scope, table)
+}
+
+pub(crate) fn facts_with(
+    keep: Keep,
     store: &dyn Store,
     scope: FactsScope<'_>,
     table: &ContractTable,
@@ -71,11 +89,15 @@ pub fn day_facts(
         }
         let rows = store.read_day(dataset, &symbol, day)?;
         let facts = facts_of(day, manifest.sha256, &rows.view(), table.spec(&variety, day)?);
-        store.put_record(&collection, &name, &json(&facts))?;
+        if keep == Keep::Results {
+            store.put_record(&collection, &name, &json(&facts))?;
+        }
         Ok(Some(facts))
     };
     let found: Vec<_> = days.par_iter().map(facts).collect::<Result<_, _>>()?;
-    store.flush()?;
+    if keep == Keep::Results {
+        store.flush()?;
+    }
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -172,10 +194,20 @@ pub fn coverage(
     calendar: &Calendar,
     table: &ContractTable,
 ) -> Result<Vec<Coverage>, PipelineError> {
+    coverage_of(Keep::Results, store, variety, calendar, table)
+}
+
+pub(crate) fn coverage_of(
+    keep: Keep,
+    store: &dyn Store,
+    variety: &Variety,
+    calendar: &Calendar,
+    table: &ContractTable,
+) -> Result<Vec<Coverage>, PipelineError> {
     let mut all = Vec::new();
     for dataset in [Dataset::Ticks, Dataset::MainL5] {
         for symbol in symbols_of(store, dataset, variety)? {
-            let facts = day_facts(store, FactsScope { symbol: &symbol, from: None, to: None }, table)?;
+            let facts = facts_with(keep, store, FactsScope { symbol: &symbol, from: None, to: None }, table)?;
             let (expected, _) = expected_days(store, dataset, &symbol, variety, calendar)?;
             let there = |day: &TradingDay| facts.binary_search_by_key(day, |f| f.trading_day).is_ok();
             let days_missing: Vec<TradingDay> = expected.iter().filter(|day| !there(day)).copied().collect();

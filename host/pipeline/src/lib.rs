@@ -3,6 +3,7 @@
 mod columns;
 mod import;
 mod import_summary;
+mod lineage;
 mod rejects;
 mod source;
 
@@ -20,40 +21,54 @@ pub use source::{
     load_empty_days, load_skips, plan_repair, record,
 };
 
+mod adjust;
 mod coverage;
 mod data_page;
 mod day_report;
 mod error;
+mod export;
 mod file_check;
 mod fixture;
 mod main_l5;
 mod main_schedule;
 mod purge;
 mod quality;
+mod readiness;
 mod schedule;
+mod settled;
 mod signal;
+mod trace;
 mod validate;
 mod validation;
 
+pub use adjust::{Adjustment, SegmentAdjustment, segment_adjustments};
 pub use coverage::{Coverage, DayFacts, FactsScope, coverage, day_facts};
 pub use data_page::{DataPage, data_page};
 pub use day_report::{
     DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, day_report, report_day, validate_day,
 };
 pub use error::PipelineError;
+pub use export::{ExportFormat, ExportOptions, ExportedDay, MAX_XLSX_ROWS, Provenance, export};
 pub use file_check::{ColumnNulls, FileCheck, Violation, check_file};
 pub use fixture::{fixture_of, standard_fixture};
+pub use lineage::SourceFile;
 pub use main_l5::{DayOutcome, MainL5Options, MainL5Report, MissingDay, SegmentReport, build_main_l5};
 pub use main_schedule::{ScheduleReport, ScheduleSource, build_main_schedule};
 pub use purge::{PurgeReport, PurgedDay, purge_shallow};
 pub use quality::{
     DayQuality, FieldQuality, Finding, compute_day_quality, compute_field_quality, quantile, row_findings,
 };
+pub use readiness::{DayGap, Inspection, Readiness};
 pub use schedule::{
     Close, DayCloses, Listed, MainSchedule, Roll, RollReason, ScheduleError, ScheduleRule, ScheduleWarning,
     parse_events, parse_vendor_table, schedule_from_events, schedule_from_open_interest,
 };
+pub use settled::{
+    ProfileLimit, ValidationProfile, open_embedded, open_questdb, open_store, origin_name, questdb_options,
+    validation_policy, validation_profile,
+};
 pub use signal::{SignalFigures, compute_signal_figures};
+pub use trace::{MadeFrom, RowTrace, SourceLine, TracedRow, trace_row};
 pub use validate::{ValidatedDay, ValidationReport, ValidationScope, validate};
 pub use validation::{
     Cadence, GapBuckets, GapRule, GapStatistics, Interval, MIN_GAP_THRESHOLD_S, ReasonCode, State, ValidationCounts,

@@ -249,7 +249,7 @@ fn build_day(
 
 /// Digest of everything that decides a day's rows and their segment. The schedule's hash is no part of it: what it says of
 /// other days changes no row of this one.
-fn build_digest(row: &ScheduleRow, source: &Manifest) -> Digest {
+pub(crate) fn build_digest(row: &ScheduleRow, source: &Manifest) -> Digest {
     DigestBuilder::new("main_l5")
         .int(RULE_VERSION)
         .text(&row.main_contract.to_string())

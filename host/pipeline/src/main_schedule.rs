@@ -195,6 +195,23 @@ fn load_closes(
     Ok(days.iter().map(of_day).collect())
 }
 
+/// The last price of a contract on a day, CNY; `None` without a row or a trade. What the schedule kept is used.
+pub(crate) fn close_on(
+    store: &dyn Store,
+    contract: &ContractId,
+    day: TradingDay,
+) -> Result<Option<f64>, PipelineError> {
+    let symbol = contract.to_string();
+    let Some(manifest) = store.manifest(Dataset::Ticks, &symbol, day)? else { return Ok(None) };
+    let closes: KeptCloses = kept(store.load_record(CLOSES, &symbol)?).unwrap_or_default();
+    let known = closes.days.get(&day).filter(|one| closes.rule == CLOSE_RULE && one.sha256 == manifest.sha256);
+    if let Some(one) = known {
+        return Ok(one.close.as_ref().and_then(|(_, _, close_cny)| *close_cny));
+    }
+    let rows = store.read_day(Dataset::Ticks, &symbol, day)?;
+    Ok(close_of(&rows.view()).map(|close| close.close_cny).filter(|close| !close.is_nan()))
+}
+
 /// The state after a day's last row; `None` if it has but rows from before the opening, which still show the day before.
 fn close_of(rows: &TickView<'_>) -> Option<Close> {
     let last_of = |c: Column| rows.float(c).iter().rev().find(|x| !x.is_nan()).copied();

@@ -1,6 +1,7 @@
 //! The validation of a symbol's days. Each is done once and kept with what it was made from: a later run reads rows of
 //! days that are new or different, and nothing of the others but a few hundred bytes.
 
+use crate::coverage::Keep;
 use crate::day_report::{counts_of, resolve};
 use crate::source::{CheckedDay, ProviderAnswer, load_answers};
 use crate::{
@@ -125,6 +126,17 @@ pub fn validate(
     calendar: &Calendar,
     table: &ContractTable,
 ) -> Result<ValidationReport, PipelineError> {
+    validate_with(Keep::Results, store, scope, policy, calendar, table)
+}
+
+pub(crate) fn validate_with(
+    keep: Keep,
+    store: &dyn Store,
+    scope: ValidationScope<'_>,
+    policy: &ValidationPolicy,
+    calendar: &Calendar,
+    table: &ContractTable,
+) -> Result<ValidationReport, PipelineError> {
     let (dataset, symbol, variety) = resolve(scope.symbol)?;
     let (expected, schedule) = expected_days(store, dataset, &symbol, &variety, calendar)?;
     let hashes = schedule.as_ref().map(Schedule::hashes);
@@ -140,6 +152,7 @@ pub fn validate(
     let days: Vec<TradingDay> = expected.into_iter().filter(wanted).collect();
     let answers = load_answers(store, &symbol)?;
     let run = DayRun {
+        keep,
         store,
         dataset,
         symbol: &symbol,
@@ -151,10 +164,12 @@ pub fn validate(
         answers: &answers,
     };
     let days: Vec<ValidatedDay> = days.par_iter().map(|day| run.day(*day)).collect::<Result<_, _>>()?;
-    if let Some(day) = days.last().map(|d| d.trading_day).filter(|day| last.is_none_or(|last| *day > last.day)) {
-        store.put_record(LAST, &symbol, &json(&Last { schedule_hash: hash_on(&day), day }))?;
+    if keep == Keep::Results {
+        if let Some(day) = days.last().map(|d| d.trading_day).filter(|day| last.is_none_or(|last| *day > last.day)) {
+            store.put_record(LAST, &symbol, &json(&Last { schedule_hash: hash_on(&day), day }))?;
+        }
+        store.flush()?;
     }
-    store.flush()?;
     let mut counts = counts_of(days.iter().map(|d| &d.validation));
     days.iter().filter_map(|d| d.provider.as_ref()).for_each(|said| add_answer(&mut counts, said));
     let mut state = compute_validation_state(&counts, policy);
@@ -201,6 +216,7 @@ pub(crate) fn expected_days(
 }
 
 struct DayRun<'a> {
+    keep: Keep,
     store: &'a dyn Store,
     dataset: Dataset,
     symbol: &'a str,
@@ -249,7 +265,9 @@ impl DayRun<'_> {
                 let segments = validation.gaps.gaps.len() as u64;
                 keep_longest(&mut validation.gaps.gaps, self.scope.max_segments);
                 let kept = Kept { rule: RULE_VERSION, sha256, windows: windows_digest, gap_rule, segments, validation };
-                self.store.put_record(&collection, &name, &json(&kept))?;
+                if self.keep == Keep::Results {
+                    self.store.put_record(&collection, &name, &json(&kept))?;
+                }
                 kept
             }
         };

@@ -15,11 +15,15 @@
 //! on both. A checksum over the rows is kept beside it and compared at each reading; `verify` makes the file again.
 
 mod garbage;
+mod migrate;
 mod pending;
 mod rows;
+mod select;
 mod server;
 mod tables;
 mod verify;
+
+pub use migrate::{SchemaStep, migrate_schema, schema_steps};
 
 use crate::cache::{self, ReplayCache};
 use crate::encode::{encode_columns, encode_day};

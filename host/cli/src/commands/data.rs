@@ -71,6 +71,8 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
                 format!("{symbol} {day}: {} rows, sha256 {}, source {}", grouped(m.rows as i64), m.sha256, m.source)
             })?;
         }
+        Data::Export(flags) => super::export::run(context, &flags)?,
+        Data::Trace { symbol, day, seq, file } => super::trace::run(context, &symbol, day, seq, file.as_deref())?,
         Data::Report { var: Some(var), out, .. } => return quality::page(context, &var, out),
         Data::Validate { days, incremental, full_report, profile } => {
             let (symbol, range) = quality::meant(days);
@@ -80,6 +82,8 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
             return quality::validate_days(context, &symbol, range, incremental, full_report);
         }
         Data::Coverage { var } => quality::cover(context, &var)?,
+        Data::Readiness { var } => return quality::readiness(context, &var),
+        Data::Gaps { var, most } => quality::gaps(context, &var, most as usize)?,
         Data::FieldQuality(days) => {
             let (symbol, range) = quality::meant(days);
             quality::fields(context, &symbol, range)?;
@@ -312,7 +316,8 @@ fn report_text(report: &SplitDayReport) -> String {
     lines.join("\n")
 }
 
-fn leaves(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
+/// The leaves of a document, one a line.
+pub(crate) fn leaves(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(map) => {
             for (key, value) in map {

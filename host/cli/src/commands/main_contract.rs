@@ -42,6 +42,7 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
                 return Ok(ExitCode::from(problem.class.exit_code()));
             }
         }
+        Main::Rolls(flags) => super::export::rolls(context, &flags)?,
         Main::Show { var } => {
             let schedule = stored_schedule(&*context.store()?, &var)?;
             let body = json!({ "variety": var, "schedule_hash": schedule.hash(), "source": schedule.source(), "rows": schedule.rows() });

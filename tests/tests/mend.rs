@@ -317,7 +317,7 @@ fn a_schedule_comes_from_the_vendor() {
         assert!(!refused.to_string().contains("s3cret"), "{refused:#}");
     }
     // A schedule may begin later, where depth does.
-    let later = [&args[..], &["--file", &file, "--set", "schedule.l5_start=\"2025-07-07\""]].concat();
+    let later = [&args[..], &["--file", &file, "--set", "schedule.l5_start=2025-07-07"]].concat();
     let begun = program.ok(&later);
     assert_eq!((begun["first_day"].as_str(), begun["outcome"].as_str()), (Some("2025-07-07"), Some("replaced")));
     program.fails(&[&args[..], &["--file", &file, "--set", "schedule.l5_start=soon"]].concat(), 2, "bad_settings");

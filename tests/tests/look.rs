@@ -92,7 +92,7 @@ fn a_query_gives_the_same_rows_on_both_back_ends() {
     });
     for query in [BY_DAY, BY_SYMBOL, SCHEDULE, DAYS] {
         let served = say(&program, &["sql", query], &questdb);
-        assert!(served["rows"].as_array().unwrap().len() >= 5, "{query}: {served:#}");
+        assert!(served["rows"].as_array().unwrap().len() > 3, "{query}: {served:#}");
         assert_eq!(served["truncated"], false);
         let Some(path) = &path else { continue };
         let output = program.command(&["sql", query, "--run", "--json"]).env("PATH", path).output().unwrap();
@@ -329,7 +329,7 @@ fn readiness_sums_up_what_the_days_say() {
     assert_eq!((&ready["state"], &ready["days_expected"]), (&judged["state"], &judged["days_expected"]));
     let days = judged["days"].as_array().unwrap();
     let sum = |pointer: &str| days.iter().map(|d| d.pointer(pointer).unwrap().as_i64().unwrap()).sum::<i64>();
-    assert_eq!(ready["gap_buckets"]["from_2_to_5_s"], sum("/gaps/buckets/from_2_to_5_s"));
+    assert_eq!(ready["gap_buckets"]["2_5"], sum("/gaps/buckets/2_5"));
     assert_eq!(ready["missing_rate"], sum("/gaps/missing_s") as f64 / sum("/gaps/strict_s") as f64);
     assert!(gaps["gaps"][0]["seconds"].as_i64() <= ready["max_gap_s"].as_i64(), "{gaps:#}");
     let lengths: Vec<i64> = gaps["gaps"].as_array().unwrap().iter().map(|g| g["seconds"].as_i64().unwrap()).collect();

@@ -3,6 +3,7 @@
 pub mod diff_server;
 pub mod host;
 pub mod server;
+pub mod sim_server;
 mod ticks;
 
 pub use ticks::Ticks;

@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "host/pipeline",
         &[
             "ghtrader-core",
+            "ghtrader-settings",
             "ghtrader-durable",
             "ghtrader-store",
             "ghtrader-market",

@@ -2,17 +2,23 @@
 
 mod batch;
 mod compare;
+mod export;
 mod fetch;
 mod lineup;
+mod mend;
 mod plugin;
 mod sim;
+mod sql;
 
 pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
+pub(crate) use export::{Export, FormatName, OrderName, Rolls};
 pub(crate) use fetch::{Download, Record, Update};
 pub(crate) use lineup::{Audit, Change, How, Lineup, Mode, Target};
+pub(crate) use mend::{CollectGarbage, L5StartFlags, Purge, Repair, StoredDays};
 pub(crate) use plugin::{Plugin, RoleName};
 pub(crate) use sim::{Sim, SimServe};
+pub(crate) use sql::{Sql, SqlFormat};
 
 use crate::progress::ProgressMode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -66,6 +72,11 @@ pub(crate) enum Command {
     /// Back ends of the store: copy from one to the other
     #[command(subcommand)]
     Db(Db),
+    /// One read-only query over what is stored; tables ticks, main_l5, main_schedule, days
+    #[command(
+        after_help = "Example: ghtrader sql 'SELECT trading_day, count(*) FROM main_l5 GROUP BY trading_day ORDER BY trading_day'"
+    )]
+    Sql(Sql),
     /// The main contract and main_l5
     #[command(subcommand)]
     Main(Main),
@@ -145,6 +156,13 @@ pub(crate) enum Backend {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
+    /// What keeps QuestDB's tables from being used, as statements. Exit 1 if there is any; nothing changes without --apply
+    #[command(after_help = "Example: ghtrader db migrate --apply")]
+    Migrate {
+        /// Runs the statements
+        #[arg(long)]
+        apply: bool,
+    },
     /// Copies symbol-days from one back end to the other, and with no selection everything else too; continues where it was
     #[command(
         after_help = "Example: ghtrader db copy --from embedded --to questdb --symbol SHFE.cu2509 --from-day 2025-07-01"
@@ -214,6 +232,22 @@ pub(crate) enum Data {
                       Example: ghtrader data update --var cu --plugin artifacts/core-factors.wasm"
     )]
     Update(Update),
+    /// Asks the source again about days that are missing, refused or have gaps, and downloads what it has
+    #[command(
+        after_help = "Example: ghtrader data repair SHFE.cu2509 2025-07-18\nExample: ghtrader data repair --var cu --days 20 --apply"
+    )]
+    Repair(Repair),
+    /// The first trading day of which the source has five levels
+    #[command(after_help = "Example: ghtrader data l5-start --var cu")]
+    L5Start(L5StartFlags),
+    /// Takes rows without depth out of stored ticks; counts them first
+    #[command(
+        after_help = "Example: ghtrader data purge --var cu\nExample: ghtrader data purge --symbol SHFE.cu2509 --apply"
+    )]
+    Purge(Purge),
+    /// Earlier versions of days, and what else nothing needs any more: counts them first
+    #[command(after_help = "Example: ghtrader data gc --apply")]
+    Gc(CollectGarbage),
     /// Records ticks as they happen, until SIGINT or SIGTERM; a day that is over is stored
     #[command(after_help = "Example: ghtrader data record SHFE.cu2509 SHFE.au2512 --progress plain")]
     Record(Record),
@@ -253,6 +287,24 @@ pub(crate) enum Data {
         /// Trading day
         day: TradingDay,
     },
+    /// Stored rows as CSV, XLSX or Parquet, with where they come from
+    #[command(
+        after_help = "Example: ghtrader data export --var cu --from 2025-07-01 --to 2025-07-18 --adjust difference --out cu.parquet"
+    )]
+    Export(crate::args::Export),
+    /// Where a row comes from: values, digests, main contract, schedule, the line of the file that was imported
+    #[command(after_help = "Example: ghtrader data trace KQ.m@SHFE.cu 2025-07-18 1204")]
+    Trace {
+        /// Such as SHFE.cu2602 or KQ.m@SHFE.cu
+        symbol: String,
+        /// Trading day
+        day: TradingDay,
+        /// Number of the row in its day, its `seq`
+        seq: u32,
+        /// Shows the line as it stands in this file, if it is the one that was imported
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
     /// Rows, phases, gaps, quality and signal figures of a stored symbol-day; with --var a page over all days
     #[command(
         after_help = "Examples: ghtrader data report SHFE.ad2511 2025-07-18 --json\n          ghtrader data report --var cu"
@@ -273,18 +325,8 @@ pub(crate) enum Data {
     /// Gaps, missing days and rows outside sessions, with a verdict. Exit 1 if it is an error
     #[command(after_help = "Example: ghtrader data validate --var cu --incremental")]
     Validate {
-        /// Product: its main_l5
-        #[arg(long, required_unless_present = "symbol")]
-        var: Option<Variety>,
-        /// A contract instead, such as SHFE.cu2602
-        #[arg(long, conflicts_with = "var")]
-        symbol: Option<String>,
-        /// First trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        from: Option<TradingDay>,
-        /// Last trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        to: Option<TradingDay>,
+        #[command(flatten)]
+        days: StoredDays,
         /// Only days after the last one validated under the present main schedule
         #[arg(long)]
         incremental: bool,
@@ -302,22 +344,26 @@ pub(crate) enum Data {
         #[arg(long)]
         var: Variety,
     },
+    /// Whether a product's main_l5 can be relied on: verdicts, rates, gaps, lags. Exit 1 if not; nothing is kept
+    #[command(after_help = "Example: ghtrader data readiness --var cu --json")]
+    Readiness {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+    },
+    /// The gaps of a product's main_l5, longest first
+    #[command(after_help = "Example: ghtrader data gaps --var cu --most 20")]
+    Gaps {
+        /// Product
+        #[arg(long)]
+        var: Variety,
+        /// Gaps that are shown
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        most: u32,
+    },
     /// Defects of fields by day: null rates, crossed books, falling counts, outliers
     #[command(after_help = "Example: ghtrader data field-quality --var cu --json")]
-    FieldQuality {
-        /// Product: its main_l5
-        #[arg(long, required_unless_present = "symbol")]
-        var: Option<Variety>,
-        /// A contract instead, such as SHFE.cu2602
-        #[arg(long, conflicts_with = "var")]
-        symbol: Option<String>,
-        /// First trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        from: Option<TradingDay>,
-        /// Last trading day
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        to: Option<TradingDay>,
-    },
+    FieldQuality(StoredDays),
     /// Rehashes what is stored; a bad file is named and set aside. Exit 1 if there is one
     #[command(
         after_help = "Example: ghtrader data verify --deep\nExample: ghtrader data verify --deep --against questdb"
@@ -366,6 +412,8 @@ pub(crate) enum Data {
 pub(crate) enum ScheduleSource {
     /// Closing open interest
     Oi,
+    /// The vendor's table of main contracts, from the DIFF source or --file
+    Vendor,
     /// A CSV of date,contract
     File,
 }
@@ -373,7 +421,9 @@ pub(crate) enum ScheduleSource {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Main {
     /// Chooses the main contract of each trading day
-    #[command(after_help = "Example: ghtrader main schedule --var cu")]
+    #[command(
+        after_help = "Example: ghtrader main schedule --var cu\nExample: ghtrader main schedule --var cu --source vendor"
+    )]
     Schedule {
         /// Product
         #[arg(long)]
@@ -381,7 +431,7 @@ pub(crate) enum Main {
         /// Rule; the setting schedule.source if absent
         #[arg(long, value_enum)]
         source: Option<ScheduleSource>,
-        /// CSV of date,contract for --source file
+        /// CSV of date,contract for --source file, JSON of the vendor's form for --source vendor
         #[arg(long)]
         file: Option<PathBuf>,
     },
@@ -398,6 +448,9 @@ pub(crate) enum Main {
         #[arg(long, value_parser = clap::value_parser!(u16).range(0..=256))]
         workers: Option<u16>,
     },
+    /// The segments of the stored schedule, the closes at each roll, and what an adjustment makes of them
+    #[command(after_help = "Example: ghtrader main rolls --var cu --adjust ratio")]
+    Rolls(Rolls),
     /// The stored schedule
     #[command(after_help = "Example: ghtrader main show --var cu")]
     Show {

@@ -6,17 +6,16 @@ use ghtrader_batch::Project;
 use ghtrader_control::{ControlConfig, open_registry, planning_room};
 use ghtrader_core::{Calendar, Problem};
 pub(crate) use ghtrader_durable::io_problem;
-use ghtrader_pipeline::ColumnsOptions;
+use ghtrader_pipeline::{ColumnsOptions, open_embedded, open_questdb};
 use ghtrader_plugin::PluginHost;
 use ghtrader_plugin::Registry;
 use ghtrader_settings::Settings;
-use ghtrader_store::{EmbeddedStore, HashOnRead, QuestDbOptions, QuestDbStore, Store, StoreOptions};
+use ghtrader_store::{QuestDbStore, Store};
 use ghtrader_trading::Room;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 /// The root, the settings that hold, and how to talk to the user.
 pub(crate) struct Context {
@@ -163,38 +162,28 @@ impl Context {
 
     /// The store of the settings: the one place where its kind is chosen.
     pub(crate) fn store(&self) -> Result<Box<dyn Store>, Problem> {
-        self.store_of(match self.settings.text_of("store.backend") {
+        self.store_of(self.backend())
+    }
+
+    /// The kind of store that the settings choose.
+    pub(crate) fn backend(&self) -> Backend {
+        match self.settings.text_of("store.backend") {
             Some("questdb") => Backend::Questdb,
             _ => Backend::Embedded,
-        })
+        }
     }
 
     /// The store of a kind, whichever of them the settings choose.
     pub(crate) fn store_of(&self, backend: Backend) -> Result<Box<dyn Store>, Problem> {
-        let options = StoreOptions {
-            min_free_gib: self.settings.integer("store.min_free_gib").unsigned_abs(),
-            hash_on_read: match self.settings.text_of("store.hash_on_read") {
-                Some("never") => HashOnRead::Never,
-                Some("always") => HashOnRead::Always,
-                _ => HashOnRead::Sample,
-            },
-        };
-        let data = self.dir("data_dir");
-        if backend == Backend::Embedded {
-            return Ok(Box::new(EmbeddedStore::open_with(&data, options)?));
-        }
-        let text = |key: &str| self.settings.text_of(key).unwrap_or_default().to_owned();
-        Ok(Box::new(QuestDbStore::open(&QuestDbOptions {
-            url: text("store.questdb_url"),
-            user: text("store.questdb_user"),
-            // A password stands in no file, no flag and no report.
-            password: std::env::var("GHTRADER_QUESTDB_PASSWORD").unwrap_or_default(),
-            prefix: text("store.questdb_prefix"),
-            wait: Duration::from_secs(self.settings.integer("store.questdb_wait_s").unsigned_abs()),
-            batch_rows: self.settings.integer("store.questdb_batch_rows") as usize,
-            cache_root: data,
-            cache: options,
-        })?))
+        Ok(match backend {
+            Backend::Embedded => Box::new(open_embedded(&self.root, &self.settings)?),
+            Backend::Questdb => Box::new(self.questdb()?),
+        })
+    }
+
+    /// The store behind the server of the settings.
+    pub(crate) fn questdb(&self) -> Result<QuestDbStore, Problem> {
+        Ok(open_questdb(&self.root, &self.settings)?)
     }
 }
 

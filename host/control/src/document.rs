@@ -38,19 +38,25 @@ pub(crate) struct ReadErrors;
 pub(crate) struct ChangeErrors;
 
 const READ: [(&str, &str); 9] = [
-    ("400", "bad_query, bad_path, bad_digest, limit_out_of_range, bad_cursor, token_in_url"),
+    (
+        "400",
+        "bad_query, bad_path, bad_symbol, trading_sessions_missing, questdb_…, bad_digest, limit_out_of_range, bad_cursor, token_in_url",
+    ),
     ("401", "token_missing, token_unknown, token_expired"),
     ("403", "role_too_low, cross_site"),
     (
         "404",
         "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan, \
-         unknown_batch",
+         unknown_batch, unknown_contract",
     ),
-    ("409", "account_ambiguous, no_shadow, audit_broken"),
+    ("409", "account_ambiguous, no_shadow, audit_broken, day_corrupt, manifest_corrupt"),
     ("421", "wrong_host"),
     ("429", "too_many_logins, too_many_reads, too_many_streams"),
     ("500", "internal"),
-    ("503", "service_unavailable, blob_damaged; Retry-After says when to ask again"),
+    (
+        "503",
+        "service_unavailable, blob_damaged, store_unreadable, questdb_unreachable; Retry-After says when to ask again",
+    ),
 ];
 
 const CHANGE: [(&str, &str); 10] = [

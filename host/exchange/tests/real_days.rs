@@ -21,7 +21,7 @@ fn days(file: &str) -> Vec<PreparedDay> {
     let variety = contract.variety();
     let prepare = |part: ghtrader_market::DayPart| {
         let phases = Calendar::builtin().day_phases(variety, part.day);
-        let day = SymbolDay::assemble(&contract, &phases, vec![part.pieces]);
+        let day = SymbolDay::assemble(&contract, &phases, vec![part]);
         let terms = contract_spec(variety, part.day).unwrap();
         let double_sided = is_double_sided(variety.exchange(), part.day);
         let spec = PrepareSpec::of_day(Calendar::builtin(), variety, part.day, &terms, double_sided);

@@ -1,6 +1,36 @@
 //! Puts the rows of one symbol-day together: from pieces and files to numbered rows with their phase.
 
+use crate::DayPart;
 use ghtrader_core::{Column, ContractId, DayPhases, TickTable, TickView, TradingDay};
+use std::ops::Range;
+
+/// Where rows come from: those from `row` on, up to the next run's, stand in one file from a line on, one a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineRun {
+    /// The first row.
+    pub row: u32,
+    /// The file by its place among those that were put together.
+    pub file: u32,
+    /// The first row's line, from 1; the header counts.
+    pub line: u64,
+}
+
+impl LineRun {
+    /// Notes that the next row is this one; goes on with the last run where it can.
+    #[inline]
+    pub(crate) fn note(runs: &mut Vec<Self>, row: u32, file: u32, line: u64) {
+        let goes_on = |last: &Self| last.file == file && last.line + u64::from(row - last.row) == line;
+        if !runs.last().is_some_and(goes_on) {
+            runs.push(Self { row, file, line });
+        }
+    }
+
+    /// File and line of a row, `None` for one that no run covers.
+    pub fn origin(runs: &[Self], row: u32) -> Option<(u32, u64)> {
+        let run = runs.get(runs.partition_point(|run| run.row <= row).checked_sub(1)?)?;
+        Some((run.file, run.line + u64::from(row - run.row)))
+    }
+}
 
 /// What is unusual about the rows of a symbol-day. They are kept and counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,6 +52,8 @@ pub struct SymbolDay {
     pub day: TradingDay,
     /// Rows with `seq` from 0 and `phase`.
     pub ticks: TickTable,
+    /// Which line of which file each row is.
+    pub lines: Vec<LineRun>,
     /// Rows that stood in more than one file, dropped.
     pub duplicates: u64,
     /// What is unusual about the rows.
@@ -31,25 +63,27 @@ pub struct SymbolDay {
 impl SymbolDay {
     /// Puts together what several files hold of one symbol-day.
     ///
-    /// `files` lists the pieces of each file; inside a file rows are in order of time, files may overlap. Rows of equal
-    /// time keep the order of arrival: earlier files first; a row that an earlier file has too is dropped.
-    pub fn assemble(contract: &ContractId, phases: &DayPhases, files: Vec<Vec<TickTable>>) -> Self {
+    /// Inside a file rows are in order of time, files may overlap. Rows of equal time keep the order of arrival: earlier
+    /// files first; a row that an earlier file has too is dropped.
+    pub fn assemble(contract: &ContractId, phases: &DayPhases, files: Vec<DayPart>) -> Self {
         let mut duplicates = 0;
-        let mut ticks = TickTable::default();
-        for pieces in files {
-            let file = join(pieces);
-            if ticks.rows() == 0 {
-                ticks = file;
-            } else if file.rows() > 0 {
-                let (merged, dropped) = merge(&ticks, &file);
-                ticks = merged;
+        let mut rows = Traced::default();
+        for (number, part) in (0..).zip(files) {
+            let runs = part.lines.into_iter().map(|run| LineRun { file: number, ..run }).collect();
+            let file = Traced { table: join(part.pieces), runs };
+            if rows.table.rows() == 0 {
+                rows = file;
+            } else if file.table.rows() > 0 {
+                let (merged, dropped) = merge(&rows, &file);
+                rows = merged;
                 duplicates += dropped;
             }
         }
+        let Traced { table: mut ticks, runs: lines } = rows;
         ticks.seq = (0..ticks.rows() as u32).collect();
         ticks.phase = ticks.ts_ns.iter().map(|t| phases.phase(*t) as u8).collect();
         let findings = DayFindings::of(&ticks.view());
-        Self { contract: contract.clone(), day: phases.day(), ticks, duplicates, findings }
+        Self { contract: contract.clone(), day: phases.day(), ticks, lines, duplicates, findings }
     }
 }
 
@@ -94,7 +128,28 @@ pub(crate) fn unnumbered(rows: usize) -> TickTable {
     }
 }
 
-fn append(table: &mut TickTable, rows: &TickTable, range: std::ops::Range<usize>) {
+/// Rows, and where they stand.
+#[derive(Default)]
+struct Traced {
+    table: TickTable,
+    runs: Vec<LineRun>,
+}
+
+impl Traced {
+    fn append(&mut self, from: &Self, range: Range<usize>) {
+        let (mut row, before) = (range.start as u32, self.table.rows() as u32);
+        while (row as usize) < range.end {
+            let next = from.runs.partition_point(|run| run.row <= row);
+            if let Some((file, line)) = LineRun::origin(&from.runs, row) {
+                LineRun::note(&mut self.runs, before + row - range.start as u32, file, line);
+            }
+            row = from.runs.get(next).map_or(u32::MAX, |run| run.row);
+        }
+        append(&mut self.table, &from.table, range);
+    }
+}
+
+fn append(table: &mut TickTable, rows: &TickTable, range: Range<usize>) {
     table.ts_ns.extend_from_slice(&rows.ts_ns[range.clone()]);
     for (to, from) in table.floats.iter_mut().zip(&rows.floats) {
         to.extend_from_slice(&from[range.clone()]);
@@ -102,35 +157,36 @@ fn append(table: &mut TickTable, rows: &TickTable, range: std::ops::Range<usize>
 }
 
 /// Merges by time, `a` first where times are equal; rows of `b` that `a` has too are dropped and counted.
-fn merge(a: &TickTable, b: &TickTable) -> (TickTable, u64) {
-    let mut out = unnumbered(a.rows() + b.rows());
-    if a.ts_ns.last() < b.ts_ns.first() {
-        append(&mut out, a, 0..a.rows());
-        append(&mut out, b, 0..b.rows());
+fn merge(a: &Traced, b: &Traced) -> (Traced, u64) {
+    let (first, second) = (&a.table, &b.table);
+    let mut out = Traced { table: unnumbered(first.rows() + second.rows()), runs: Vec::new() };
+    if first.ts_ns.last() < second.ts_ns.first() {
+        out.append(a, 0..first.rows());
+        out.append(b, 0..second.rows());
         return (out, 0);
     }
     let (mut i, mut j, mut dropped) = (0, 0, 0);
-    while j < b.rows() {
-        let until = i + a.ts_ns[i..].partition_point(|t| *t <= b.ts_ns[j]);
-        append(&mut out, a, i..until);
+    while j < second.rows() {
+        let until = i + first.ts_ns[i..].partition_point(|t| *t <= second.ts_ns[j]);
+        out.append(a, i..until);
         i = until;
         // Rows of `b` up to the next one of `a`.
-        let next = a.ts_ns.get(i).copied().unwrap_or(i64::MAX);
-        let end = j + b.ts_ns[j..].partition_point(|t| *t < next);
+        let next = first.ts_ns.get(i).copied().unwrap_or(i64::MAX);
+        let end = j + second.ts_ns[j..].partition_point(|t| *t < next);
         for row in j..end {
-            let same_time = a.ts_ns[..i].iter().rposition(|t| *t < b.ts_ns[row]).map_or(0, |p| p + 1)..i;
+            let same_time = first.ts_ns[..i].iter().rposition(|t| *t < second.ts_ns[row]).map_or(0, |p| p + 1)..i;
             let known = same_time
                 .into_iter()
-                .any(|r| a.floats.iter().zip(&b.floats).all(|(ca, cb)| ca[r].to_bits() == cb[row].to_bits()));
+                .any(|r| first.floats.iter().zip(&second.floats).all(|(ca, cb)| ca[r].to_bits() == cb[row].to_bits()));
             if known {
                 dropped += 1;
             } else {
-                append(&mut out, b, row..row + 1);
+                out.append(b, row..row + 1);
             }
         }
         j = end;
     }
-    append(&mut out, a, i..a.rows());
+    out.append(a, i..first.rows());
     (out, dropped)
 }
 

@@ -1,9 +1,9 @@
 //! Reads tick files: opens, tells the dialect, cuts into pieces, reads them on all cores, joins the results.
 
-use crate::MarketError;
 use crate::field::fields_of;
 use crate::layout::{Dialect, Field, Layout};
 use crate::rows::{Chunk, LastRow, Reject, RowReader, Rules, same_cells};
+use crate::{LineRun, MarketError};
 use flate2::read::MultiGzDecoder;
 use ghtrader_core::{Calendar, ContractId, ContractTable, Digest, TickTable, TradingDay};
 use rayon::prelude::*;
@@ -83,6 +83,8 @@ pub struct DayPart {
     pub day: TradingDay,
     /// Rows in order, in one or more pieces; `seq` and `phase` are empty.
     pub pieces: Vec<TickTable>,
+    /// Where the rows stand in the file.
+    pub lines: Vec<LineRun>,
     /// Identical repetitions of the row before, dropped.
     pub duplicates: u64,
     /// Rows rejected.
@@ -222,10 +224,15 @@ impl Joined {
             reject.trading_day = reject.trading_day.or(day_before);
             self.rejects.push(reject);
         }
+        let lines_before = header_lines + self.rows_read + 1;
         self.rows_read += chunk.lines;
         for rows in chunk.days {
             let part = self.part(rows.day);
             part.duplicates += rows.duplicates;
+            let rows_before = part.rows() as u32;
+            for run in rows.lines {
+                LineRun::note(&mut part.lines, rows_before + run.row, 0, lines_before + run.line);
+            }
             part.pieces.push(rows.table);
         }
     }
@@ -233,7 +240,7 @@ impl Joined {
     fn part(&mut self, day: TradingDay) -> &mut DayPart {
         let at = self.days.partition_point(|d| d.day < day);
         if self.days.get(at).is_none_or(|d| d.day != day) {
-            self.days.insert(at, DayPart { day, pieces: Vec::new(), duplicates: 0, rejected: 0 });
+            self.days.insert(at, DayPart { day, pieces: Vec::new(), lines: Vec::new(), duplicates: 0, rejected: 0 });
         }
         &mut self.days[at]
     }
@@ -250,6 +257,27 @@ impl Joined {
         }
         self.rejects = rejects;
     }
+}
+
+/// Digest of a file as it lies, and one of its lines, from 1; gzip or not.
+///
+/// # Errors
+/// `file_unreadable`, and `file_damaged` for a gzip stream that breaks off.
+pub fn read_line(path: &Path, line: u64) -> Result<(Digest, Option<String>), MarketError> {
+    let raw =
+        std::fs::read(path).map_err(|e| MarketError::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
+    let sha256 = Digest::of(&raw);
+    let mut text = Vec::new();
+    if is_gzip(&raw) {
+        let decoded = MultiGzDecoder::new(raw.as_slice()).read_to_end(&mut text);
+        decoded.map_err(|e| MarketError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
+    } else {
+        text = raw;
+    }
+    let number = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let found =
+        text.split(|c| *c == b'\n').nth(number).map(|l| String::from_utf8_lossy(l.trim_ascii_end()).into_owned());
+    Ok((sha256, found))
 }
 
 pub(crate) fn is_gzip(bytes: &[u8]) -> bool {

@@ -14,9 +14,9 @@ mod rows;
 mod stamp;
 mod write;
 
-pub use day::{DayFindings, SymbolDay, VolumeFall, assign_sequence, cumulative_delta};
+pub use day::{DayFindings, LineRun, SymbolDay, VolumeFall, assign_sequence, cumulative_delta};
 pub use error::MarketError;
-pub use file::{DayPart, FileRows, ReadOptions, TickFile};
+pub use file::{DayPart, FileRows, ReadOptions, TickFile, read_line};
 pub use layout::Dialect;
 pub use number::{
     Decimal, Grid, Number, NumberError, average_price, parse_count, parse_lots, parse_number, parse_price,

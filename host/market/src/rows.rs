@@ -1,7 +1,7 @@
 //! Reads rows from bytes: the one hot loop of the import.
 
 use crate::MarketError;
-use crate::day::unnumbered;
+use crate::day::{LineRun, unnumbered};
 use crate::field::{eight_digits, fields_of, line_end, nano, plain_number, slow_number, text, whole_ns};
 use crate::layout::{CELLS, Dialect, Field, Kind, Layout, cell};
 use crate::number::{Grid, average_price};
@@ -99,6 +99,8 @@ pub(crate) struct LastRow {
 pub(crate) struct DayRows {
     pub(crate) day: TradingDay,
     pub(crate) table: TickTable,
+    /// Where its rows stand; lines count as those of [`Chunk::rejects`].
+    pub(crate) lines: Vec<LineRun>,
     pub(crate) duplicates: u64,
 }
 
@@ -209,7 +211,7 @@ impl<'a> RowReader<'a> {
                     if out.days.last().is_none_or(|d| d.day != day) {
                         let rows_left = (bytes.len() - start) / line_bytes + 1;
                         let table = unnumbered(rows_left.min(ROWS_OF_A_DAY));
-                        out.days.push(DayRows { day, table, duplicates: 0 });
+                        out.days.push(DayRows { day, table, lines: Vec::new(), duplicates: 0 });
                     }
                     let Some(rows) = out.days.last_mut() else { continue };
                     if ts_ns == last_ns && self.repeats(&rows.table, before.as_ref()) {
@@ -217,6 +219,7 @@ impl<'a> RowReader<'a> {
                         continue;
                     }
                     last_ns = ts_ns;
+                    LineRun::note(&mut rows.lines, rows.table.rows() as u32, 0, out.lines - 1);
                     rows.table.ts_ns.push(ts_ns);
                     for (column, value) in rows.table.floats.iter_mut().zip(&self.cells) {
                         column.push(*value);

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test ends where an assumption breaks")]
 
 use ghtrader_core::{ContractId, Problem};
-use ghtrader_market::{FileRows, MarketError, ReadOptions, Reject, TickFile};
+use ghtrader_market::{FileRows, LineRun, MarketError, ReadOptions, Reject, SymbolDay, TickFile};
 use std::io::Write;
 
 const HEADER: &str = "datetime,datetime_nano,SHFE.cu2509.last_price,SHFE.cu2509.highest,SHFE.cu2509.lowest,\
@@ -161,7 +161,7 @@ fn unusual_rows_are_kept() {
     assert_eq!((all.days[0].rows(), all.rejects.len()), (4, 0), "{:?}", all.rejects);
     let contract: ContractId = "cu2509".parse().expect("contract");
     let phases = ghtrader_core::Calendar::builtin().day_phases(contract.variety(), all.days[0].day);
-    let day = ghtrader_market::SymbolDay::assemble(&contract, &phases, vec![std::mem::take(&mut all.days[0].pieces)]);
+    let day = SymbolDay::assemble(&contract, &phases, vec![all.days.remove(0)]);
     let f = day.findings;
     assert_eq!((f.crossed_rows, f.negative_price_rows, f.volume_falls), (1, 1, 2));
 }
@@ -176,6 +176,27 @@ fn repeated_rows_and_equal_stamps() {
         let all = read_with("SHFE.cu2509.csv", text.as_bytes(), &options).expect("readable");
         let day = &all.days[0];
         assert_eq!((all.rows_read, day.rows(), day.duplicates, all.rejects.len()), (6, 4, 2, 0), "{piece_bytes}");
+    }
+}
+
+/// D-41: every row knows its line, whatever stands between rows and however the file is cut.
+#[test]
+fn rows_know_their_lines() {
+    let text = HEADER.to_owned() + &row(0) + &row(1) + &row(1) + "broken\n" + &row(3) + &row(2) + &row(4) + &row(5);
+    for piece_bytes in [1, 200, 1_000_000] {
+        let options = ReadOptions { piece_bytes: Some(piece_bytes), ..ReadOptions::default() };
+        let mut all = read_with("SHFE.cu2509.csv", text.as_bytes(), &options).expect("readable");
+        assert_eq!((all.days[0].rows(), all.rejects.len(), all.days[0].duplicates), (5, 2, 1), "{piece_bytes}");
+        let contract: ContractId = "cu2509".parse().expect("contract");
+        let phases = ghtrader_core::Calendar::builtin().day_phases(contract.variety(), all.days[0].day);
+        // Another file with rows in between, and one that both have.
+        let other = HEADER.to_owned() + &row(1) + &row(2) + &row(6);
+        let mut other = read_with("SHFE.cu2509.csv", other.as_bytes(), &options).expect("readable");
+        let parts = vec![all.days.remove(0), other.days.remove(0)];
+        let day = SymbolDay::assemble(&contract, &phases, parts);
+        let origins: Vec<_> = (0..day.ticks.rows() as u32).filter_map(|row| LineRun::origin(&day.lines, row)).collect();
+        let expected = [(0, 2), (0, 3), (1, 3), (0, 6), (0, 8), (0, 9), (1, 4)];
+        assert_eq!((origins.as_slice(), day.duplicates), (&expected[..], 1), "{piece_bytes}");
     }
 }
 

@@ -28,7 +28,7 @@ fn read(path: &std::path::Path, options: &ReadOptions<'_>) -> (TickFile, FileRow
 
 fn assemble(file: &TickFile, part: DayPart) -> SymbolDay {
     let phases = Calendar::builtin().day_phases(file.contract.variety(), part.day);
-    SymbolDay::assemble(&file.contract, &phases, vec![part.pieces])
+    SymbolDay::assemble(&file.contract, &phases, vec![part])
 }
 
 fn phases(table: &TickTable) -> [usize; 5] {
@@ -98,7 +98,7 @@ fn ctp_files_hold_two_trading_days() {
     assert_eq!(count(&b), [(day("2018-10-09"), 26_243), (day("2018-10-10"), 13_298)]);
 
     let phases = Calendar::builtin().day_phases(file.contract.variety(), day("2018-10-09"));
-    let (night, by_day) = (a.days[1].pieces.clone(), b.days[0].pieces.clone());
+    let (night, by_day) = (a.days[1].clone(), b.days[0].clone());
     let whole = SymbolDay::assemble(&file.contract, &phases, vec![night, by_day]);
     let view = whole.ticks.view();
     assert_eq!(view.float(Column::Volume).last(), Some(&740_820.0));

@@ -35,7 +35,7 @@ proptest! {
             let part = rows.days.into_iter().next().unwrap();
             prop_assert_eq!((part.day, part.duplicates), (made.trading_day, 0));
             let phases = Calendar::builtin().day_phases(made.contract.variety(), part.day);
-            let read = SymbolDay::assemble(&made.contract, &phases, vec![part.pieces]);
+            let read = SymbolDay::assemble(&made.contract, &phases, vec![part]);
             prop_assert!(bits(&read.ticks) == bits(&made.ticks), "{} {}", made.contract, made.trading_day);
         }
     }

@@ -5,6 +5,7 @@ use crate::day_report::resolve;
 use crate::validate::{expected_days, json, kept, symbols_of};
 use crate::{DayQuality, PipelineError, compute_day_quality, row_findings};
 use ghtrader_core::{Calendar, Column, ContractSpec, ContractTable, Digest, TickView, TradingDay, Variety};
+use ghtrader_page::grouped;
 use ghtrader_store::{Dataset, Store};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -47,11 +48,29 @@ pub struct FactsScope<'a> {
     pub to: Option<TradingDay>,
 }
 
+/// What a look at days leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// What was worked out, for the next one.
+    Results,
+    /// Nothing: no lock is taken.
+    Nothing,
+}
+
 /// Facts of a symbol's stored days, ascending. Rows are read only of days that are new or different.
 ///
 /// # Errors
 /// `bad_symbol`, `unknown_contract`, and those of the store.
 pub fn day_facts(
+    store: &dyn Store,
+    scope: FactsScope<'_>,
+    table: &ContractTable,
+) -> Result<Vec<DayFacts>, PipelineError> {
+    facts_with(Keep::Results, store, scope, table)
+}
+
+pub(crate) fn facts_with(
+    keep: Keep,
     store: &dyn Store,
     scope: FactsScope<'_>,
     table: &ContractTable,
@@ -70,11 +89,15 @@ pub fn day_facts(
         }
         let rows = store.read_day(dataset, &symbol, day)?;
         let facts = facts_of(day, manifest.sha256, &rows.view(), table.spec(&variety, day)?);
-        store.put_record(&collection, &name, &json(&facts))?;
+        if keep == Keep::Results {
+            store.put_record(&collection, &name, &json(&facts))?;
+        }
         Ok(Some(facts))
     };
     let found: Vec<_> = days.par_iter().map(facts).collect::<Result<_, _>>()?;
-    store.flush()?;
+    if keep == Keep::Results {
+        store.flush()?;
+    }
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -127,6 +150,40 @@ pub struct Coverage {
     pub days_behind: usize,
 }
 
+impl Coverage {
+    /// What [`Self::cells`] shows, in order.
+    pub const COLUMNS: [&'static str; 10] = [
+        "symbol",
+        "first day",
+        "first with depth",
+        "last day",
+        "days",
+        "complete",
+        "rows",
+        "with depth",
+        "clean",
+        "days behind",
+    ];
+
+    /// A row of a table for people.
+    pub fn cells(&self) -> Vec<String> {
+        let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());
+        let percent = |share: f64| format!("{:.2} %", share * 100.0);
+        vec![
+            self.symbol.clone(),
+            day(self.first_day),
+            day(self.first_l5_day),
+            day(self.last_day),
+            format!("{} of {}", self.days_present, self.days_expected),
+            percent(self.completeness),
+            grouped(self.rows as f64),
+            percent(self.l5_share),
+            percent(self.clean_share),
+            self.days_behind.to_string(),
+        ]
+    }
+}
+
 /// What the symbols of a variety cover: its contracts, then its continuous one.
 ///
 /// # Errors
@@ -137,10 +194,20 @@ pub fn coverage(
     calendar: &Calendar,
     table: &ContractTable,
 ) -> Result<Vec<Coverage>, PipelineError> {
+    coverage_of(Keep::Results, store, variety, calendar, table)
+}
+
+pub(crate) fn coverage_of(
+    keep: Keep,
+    store: &dyn Store,
+    variety: &Variety,
+    calendar: &Calendar,
+    table: &ContractTable,
+) -> Result<Vec<Coverage>, PipelineError> {
     let mut all = Vec::new();
     for dataset in [Dataset::Ticks, Dataset::MainL5] {
         for symbol in symbols_of(store, dataset, variety)? {
-            let facts = day_facts(store, FactsScope { symbol: &symbol, from: None, to: None }, table)?;
+            let facts = facts_with(keep, store, FactsScope { symbol: &symbol, from: None, to: None }, table)?;
             let (expected, _) = expected_days(store, dataset, &symbol, variety, calendar)?;
             let there = |day: &TradingDay| facts.binary_search_by_key(day, |f| f.trading_day).is_ok();
             let days_missing: Vec<TradingDay> = expected.iter().filter(|day| !there(day)).copied().collect();

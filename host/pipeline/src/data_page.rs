@@ -2,7 +2,7 @@
 
 use crate::coverage::{Coverage, DayFacts};
 use crate::validate::{ValidatedDay, ValidationReport};
-use crate::{Finding, State};
+use crate::{DayQuality, State};
 use ghtrader_core::{TradingDay, Variety};
 use ghtrader_page::chart::{Cell, Chart, Layer, heat_map, legend, table};
 use ghtrader_page::{Frame, Tone, grouped, header, page, part, verdict};
@@ -138,41 +138,10 @@ fn coverage_part(of: &DataPage<'_>) -> String {
         })
         .collect();
     let names: Vec<String> = days.iter().map(TradingDay::to_string).collect();
-    let figures: Vec<Vec<String>> = of
-        .coverage
-        .iter()
-        .map(|c| {
-            let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());
-            let percent = |share: f64| format!("{:.2} %", share * 100.0);
-            vec![
-                c.symbol.clone(),
-                day(c.first_day),
-                day(c.first_l5_day),
-                day(c.last_day),
-                format!("{} of {}", c.days_present, c.days_expected),
-                percent(c.completeness),
-                grouped(c.rows as f64),
-                percent(c.l5_share),
-                percent(c.clean_share),
-                c.days_behind.to_string(),
-            ]
-        })
-        .collect();
-    let head = [
-        "symbol",
-        "first day",
-        "first with depth",
-        "last day",
-        "days",
-        "complete",
-        "rows",
-        "with depth",
-        "clean",
-        "days behind",
-    ];
+    let figures: Vec<Vec<String>> = of.coverage.iter().map(Coverage::cells).collect();
     heat_map("Stored days by symbol", &names, &rows)
         + &legend(&[("h-full", "stored"), ("h-warn", "with care"), ("h-bad", "not to be used"), ("h-none", "missing")])
-        + &table(&head, &figures)
+        + &table(&Coverage::COLUMNS, &figures)
 }
 
 fn rolls_part(of: &DataPage<'_>) -> String {
@@ -263,42 +232,16 @@ fn quality_part(of: &DataPage<'_>) -> String {
     let mut rows = Vec::new();
     for (coverage, facts) in of.coverage.iter().zip(of.facts) {
         for day in facts {
-            let q = &day.quality;
-            let count = |f: Finding| f.count;
-            let counts = [
-                day.rows - day.clean_rows,
-                count(q.fields.crossed),
-                count(q.fields.bid_order) + count(q.fields.ask_order),
-                count(q.fields.negative_price) + count(q.fields.negative_volume),
-                q.volume_decreased + q.amount_decreased,
-                q.last_outside_high_low,
-                q.average_off,
-                q.price_jumps,
-                q.volume_outliers,
-                q.spread_outliers,
-            ];
+            let counts: Vec<u64> = std::iter::once(day.rows - day.clean_rows).chain(day.quality.defects()).collect();
             if counts.iter().any(|n| *n > 0) {
                 let head = [coverage.symbol.clone(), day.trading_day.to_string()];
-                rows.push(head.into_iter().chain(counts.map(|n| n.to_string())).collect::<Vec<_>>());
+                rows.push(head.into_iter().chain(counts.iter().map(u64::to_string)).collect::<Vec<_>>());
             }
         }
     }
     if rows.is_empty() {
         return "<p>No defect is found.</p>".to_owned();
     }
-    let head = [
-        "symbol",
-        "day",
-        "rows with defects",
-        "crossed",
-        "levels out of order",
-        "negative",
-        "falling counts",
-        "last outside high–low",
-        "average off",
-        "price jumps",
-        "volume outliers",
-        "wide spreads",
-    ];
+    let head: Vec<&str> = ["symbol", "day", "rows with defects"].into_iter().chain(DayQuality::DEFECTS).collect();
     table(&head, &rows)
 }

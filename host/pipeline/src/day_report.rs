@@ -231,7 +231,7 @@ pub fn validate_day(
         match kind {
             Some(Some(Gap::Quiet)) => {
                 evidence.quiet += 1;
-                evidence.quiet_gt_30 += u64::from(gap.end_s - gap.start_s + 1 > 30);
+                evidence.quiet_gt_30 += u64::from(gap.length_s() > 30);
             }
             Some(Some(Gap::Plausible)) => evidence.plausible += 1,
             Some(Some(Gap::Lost)) => evidence.lost += 1,

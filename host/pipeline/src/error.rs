@@ -1,7 +1,7 @@
 //! What can go wrong between stored ticks and `main_l5`, each with a stable code.
 
 use crate::ScheduleError;
-use ghtrader_core::{CalendarError, ErrorClass, Problem, SpecError, SymbolError, TradingDay};
+use ghtrader_core::{CalendarError, ContractId, ErrorClass, Problem, SpecError, SymbolError, TradingDay};
 use ghtrader_store::StoreError;
 
 /// A failure of schedule, `main_l5`, validation or report.
@@ -61,6 +61,63 @@ pub enum PipelineError {
         /// The schedule that governs.
         schedule_hash: String,
     },
+    /// A roll whose gap cannot be told.
+    #[error("the roll from {from} to {to} has no gap: {contract} has no close on {day}")]
+    RollGapUnknown {
+        /// The contract left.
+        from: ContractId,
+        /// The contract entered.
+        to: ContractId,
+        /// The one that has no close.
+        contract: ContractId,
+        /// The last day before the roll.
+        day: TradingDay,
+    },
+    /// An adjustment of rows that have no rolls.
+    #[error("a contract has no rolls to adjust")]
+    AdjustNeedsMain,
+    /// A range without a stored day.
+    #[error("nothing of {symbol} is stored {}", range_text(*from, *to))]
+    NothingInRange {
+        /// Contract or continuous symbol.
+        symbol: String,
+        /// First day asked for.
+        from: Option<TradingDay>,
+        /// Last day asked for.
+        to: Option<TradingDay>,
+    },
+    /// More rows than a worksheet has.
+    #[error("the export has {rows} rows, a worksheet holds {bound}")]
+    TooManyRows {
+        /// Rows.
+        rows: u64,
+        /// The bound.
+        bound: u64,
+    },
+    /// An export that could not be written.
+    #[error("the export cannot be written: {why}")]
+    Unwritten {
+        /// The disk is full.
+        full: bool,
+        /// The system's word.
+        why: String,
+    },
+    /// A row that is not stored.
+    #[error("{symbol} {day} has no row {seq}; its rows are {first} to {last}{gaps}")]
+    RowMissing {
+        /// Contract or continuous symbol.
+        symbol: String,
+        /// The day.
+        day: TradingDay,
+        /// The number asked for.
+        seq: u32,
+        /// The first row's number.
+        first: u32,
+        /// The last row's number.
+        last: u32,
+        /// That some in between are left out, where they are.
+        gaps: &'static str,
+    },
     /// A day on which the product has no session.
     #[error("{symbol} has no trading session on {day}")]
     SessionsMissing {
@@ -93,6 +150,22 @@ pub enum PipelineError {
     },
 }
 
+impl PipelineError {
+    /// A failed write of an export.
+    pub(crate) fn unwritten(error: &std::io::Error) -> Self {
+        Self::Unwritten { full: ghtrader_durable::is_full(error), why: error.to_string() }
+    }
+}
+
+fn range_text(from: Option<TradingDay>, to: Option<TradingDay>) -> String {
+    match (from, to) {
+        (None, None) => "at all".to_owned(),
+        (Some(from), None) => format!("from {from} on"),
+        (None, Some(to)) => format!("up to {to}"),
+        (Some(from), Some(to)) => format!("from {from} to {to}"),
+    }
+}
+
 impl From<PipelineError> for Problem {
     fn from(e: PipelineError) -> Self {
         let user = |code, what: String, remedy: &str| Self::new(code, ErrorClass::User, what, remedy);
@@ -105,6 +178,11 @@ impl From<PipelineError> for Problem {
             PipelineError::Schedule { source: ScheduleError::Empty { .. }, .. } => {
                 user("schedule_empty", what, "import more days, or give the contracts with `--source file`")
             }
+            PipelineError::Schedule { source: ScheduleError::BadTable { .. }, .. } => user(
+                "bad_schedule",
+                what,
+                "give an object such as {\"SHFE.cu\": [[\"20250102\", \"SHFE.cu2502\"]]}, or check diff.contracts_url",
+            ),
             PipelineError::Schedule { .. } => {
                 user("bad_schedule", what, "write lines such as `2025-01-02,SHFE.cu2502`")
             }
@@ -123,6 +201,25 @@ impl From<PipelineError> for Problem {
                 what,
                 "build the schedule over all stored days, or use an empty data folder",
             ),
+            PipelineError::RollGapUnknown { .. } => {
+                user("roll_gap_unknown", what, "import that contract's day, or take prices as traded (--adjust none)")
+            }
+            PipelineError::AdjustNeedsMain => {
+                user("adjust_needs_main", what, "name a continuous symbol such as KQ.m@SHFE.cu, or leave --adjust out")
+            }
+            PipelineError::NothingInRange { .. } => {
+                user("days_missing", what, "ghtrader data list shows what is stored")
+            }
+            PipelineError::TooManyRows { .. } => {
+                user("too_many_rows", what, "give fewer days or --max-rows, or choose csv or parquet")
+            }
+            PipelineError::Unwritten { full: true, .. } => {
+                Self::new("disk_full", ErrorClass::Limit, what, "free some space and run the command again")
+            }
+            PipelineError::Unwritten { .. } => {
+                Self::new("export_unwritten", ErrorClass::Unavailable, what, "choose a folder that may be written to")
+            }
+            PipelineError::RowMissing { .. } => user("row_missing", what, "give the `seq` of a stored row"),
             PipelineError::SessionsMissing { .. } => user(
                 "trading_sessions_missing",
                 what,

@@ -6,6 +6,7 @@
 //! not on their order, on the number of threads, or on an earlier call that was killed.
 
 use crate::import_summary::{ImportError, ImportOutcome, ImportSummary, ImportedDay, ImportedFile};
+use crate::lineage::{DayLineage, SourceFile};
 use crate::rejects::{RejectsFile, write_rejects};
 use ghtrader_core::{Calendar, ContractId, ContractTable, Digest, DigestBuilder, TradingDay, is_double_sided};
 use ghtrader_market::{DayFindings, DayPart, Dialect, FileRows, MarketError, ReadOptions, Reject, SymbolDay, TickFile};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Raised whenever a rule changes that decides which rows are stored; part of every day's build digest.
 const RULE_VERSION: i64 = 1;
-/// A symbol-day that loses a larger share of its rows is refused; the setting `download.quarantine_max_ratio`.
+/// A symbol-day that loses a larger share of its rows is refused, unless a caller knows better.
 pub const MAX_REJECTED_SHARE: f64 = 0.001;
 /// File bytes that are held at once, beside the day that is waiting for its other files.
 const BATCH_BYTES: u64 = 512 << 20;
@@ -109,6 +110,7 @@ pub fn import_timed(file: &Path, empty_dir: &Path, workers: usize) -> Result<(u6
 /// The part of one file in a symbol-day.
 struct FilePart {
     dialect: Dialect,
+    name: String,
     file_sha256: Digest,
     rows: DayPart,
 }
@@ -230,7 +232,8 @@ impl<'a> Import<'a> {
                 self.summary.rows_rejected += rows.rejects.len() as u64;
                 for part in rows.days {
                     let day = (file.contract.clone(), part.day);
-                    let part = FilePart { dialect: file.dialect, file_sha256: rows.sha256, rows: part };
+                    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let part = FilePart { dialect: file.dialect, name, file_sha256: rows.sha256, rows: part };
                     self.waiting.entry(day).or_default().push(part);
                 }
                 if !rows.rejects.is_empty() {
@@ -318,8 +321,13 @@ impl<'a> Import<'a> {
         });
         let dialects: BTreeSet<&str> = parts.iter().map(|p| p.dialect.as_str()).collect();
         let phases = self.options.calendar.day_phases(imported.symbol.variety(), day);
-        let pieces = parts.into_iter().map(|p| p.rows.pieces).collect();
-        let rows = SymbolDay::assemble(&imported.symbol, &phases, pieces);
+        let source = |p: &FilePart| SourceFile {
+            name: p.name.clone(),
+            format: p.dialect.as_str().to_owned(),
+            sha256: p.file_sha256,
+        };
+        let sources: Vec<SourceFile> = parts.iter().map(source).collect();
+        let rows = SymbolDay::assemble(&imported.symbol, &phases, parts.into_iter().map(|p| p.rows).collect());
         let double = is_double_sided(imported.symbol.variety().exchange(), day);
         let meta = DayMeta {
             source: self
@@ -337,6 +345,7 @@ impl<'a> Import<'a> {
             PutOutcome::Stored(_) => (ImportOutcome::Stored, None),
             PutOutcome::Replaced { old, .. } => (ImportOutcome::Replaced, Some(*old)),
         };
+        DayLineage::new(put.manifest().sha256, sources, &rows.lines).put(self.store, &symbol, day)?;
         imported.rows = put.manifest().rows;
         imported.sha256 = Some(put.manifest().sha256);
         imported.rows_duplicate += rows.duplicates;

@@ -249,7 +249,7 @@ fn build_day(
 
 /// Digest of everything that decides a day's rows and their segment. The schedule's hash is no part of it: what it says of
 /// other days changes no row of this one.
-fn build_digest(row: &ScheduleRow, source: &Manifest) -> Digest {
+pub(crate) fn build_digest(row: &ScheduleRow, source: &Manifest) -> Digest {
     DigestBuilder::new("main_l5")
         .int(RULE_VERSION)
         .text(&row.main_contract.to_string())
@@ -260,22 +260,26 @@ fn build_digest(row: &ScheduleRow, source: &Manifest) -> Digest {
 
 /// The continuous rows with depth, in order, and how many rows are continuous.
 fn select_rows(rows: &TickView<'_>) -> (TickTable, usize) {
+    let continuous = |row: usize| rows.phase[row] == Phase::Continuous as u8;
+    let count = (0..rows.rows()).filter(|row| continuous(*row)).count();
+    (picked_rows(rows, |row| continuous(row) && rows.has_l5(row)), count)
+}
+
+/// The rows that are wanted, in order.
+pub(crate) fn picked_rows(rows: &TickView<'_>, wanted: impl Fn(usize) -> bool) -> TickTable {
     let mut picked = TickTable::with_capacity(rows.rows());
-    let mut continuous = 0;
     let mut from = None;
-    for i in 0..=rows.rows() {
-        let in_session = i < rows.rows() && rows.phase[i] == Phase::Continuous as u8;
-        continuous += usize::from(in_session);
-        match (from, in_session && rows.has_l5(i)) {
-            (None, true) => from = Some(i),
+    for row in 0..=rows.rows() {
+        match (from, row < rows.rows() && wanted(row)) {
+            (None, true) => from = Some(row),
             (Some(start), false) => {
-                picked.extend_from(rows, start..i);
+                picked.extend_from(rows, start..row);
                 from = None;
             }
             _ => {}
         }
     }
-    (picked, continuous)
+    picked
 }
 
 fn report(

@@ -54,7 +54,7 @@ pub struct ScheduleReport {
 
 /// Makes the main schedule of a variety from its stored ticks, and stores it unless it is there already.
 ///
-/// Days run from the first to the last stored day of any of its contracts.
+/// Days run from the first stored day of any of its contracts, or from `start` if that is later, to the last.
 ///
 /// # Errors
 /// `schedule_empty`, `schedule_mismatch`, `calendar_uncovered`, and those of the store.
@@ -62,13 +62,14 @@ pub fn build_main_schedule(
     store: &dyn Store,
     variety: &Variety,
     source: &ScheduleSource,
+    start: Option<TradingDay>,
     calendar: &Calendar,
     table: &ContractTable,
 ) -> Result<ScheduleReport, PipelineError> {
     let stored = stored_days(store, variety)?;
     let all = || stored.values().flatten().copied();
     let days = match (all().min(), all().max()) {
-        (Some(first), Some(last)) => calendar.trading_days(first, last),
+        (Some(first), Some(last)) => calendar.trading_days(start.map_or(first, |start| start.max(first)), last),
         _ => Vec::new(),
     };
     let in_schedule = |source| PipelineError::Schedule { variety: variety.to_string(), source };
@@ -192,6 +193,23 @@ fn load_closes(
             .collect(),
     };
     Ok(days.iter().map(of_day).collect())
+}
+
+/// The last price of a contract on a day, CNY; `None` without a row or a trade. What the schedule kept is used.
+pub(crate) fn close_on(
+    store: &dyn Store,
+    contract: &ContractId,
+    day: TradingDay,
+) -> Result<Option<f64>, PipelineError> {
+    let symbol = contract.to_string();
+    let Some(manifest) = store.manifest(Dataset::Ticks, &symbol, day)? else { return Ok(None) };
+    let closes: KeptCloses = kept(store.load_record(CLOSES, &symbol)?).unwrap_or_default();
+    let known = closes.days.get(&day).filter(|one| closes.rule == CLOSE_RULE && one.sha256 == manifest.sha256);
+    if let Some(one) = known {
+        return Ok(one.close.as_ref().and_then(|(_, _, close_cny)| *close_cny));
+    }
+    let rows = store.read_day(Dataset::Ticks, &symbol, day)?;
+    Ok(close_of(&rows.view()).map(|close| close.close_cny).filter(|close| !close.is_nan()))
 }
 
 /// The state after a day's last row; `None` if it has but rows from before the opening, which still show the day before.

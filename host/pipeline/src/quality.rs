@@ -141,6 +141,37 @@ pub struct DayQuality {
     pub spread_outliers: u64,
 }
 
+impl DayQuality {
+    /// What [`Self::defects`] counts, in order.
+    pub const DEFECTS: [&'static str; 9] = [
+        "crossed",
+        "levels out of order",
+        "negative",
+        "falling counts",
+        "last outside high–low",
+        "average off",
+        "price jumps",
+        "volume outliers",
+        "wide spreads",
+    ];
+
+    /// How often each kind of defect was found.
+    pub fn defects(&self) -> [u64; 9] {
+        let fields = &self.fields;
+        [
+            fields.crossed.count,
+            fields.bid_order.count + fields.ask_order.count,
+            fields.negative_price.count + fields.negative_volume.count,
+            self.volume_decreased + self.amount_decreased,
+            self.last_outside_high_low,
+            self.average_off,
+            self.price_jumps,
+            self.volume_outliers,
+            self.spread_outliers,
+        ]
+    }
+}
+
 /// Measures the rows of one symbol-day in order. `spec` gives tick and multiplier of the day.
 pub fn compute_day_quality(rows: &TickView<'_>, spec: &ContractSpec) -> DayQuality {
     let n = rows.rows();

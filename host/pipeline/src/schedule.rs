@@ -1,6 +1,6 @@
 //! The main contract of each trading day: by open interest, or from given switches.
 
-use ghtrader_core::{Calendar, ContractId, TradingDay, delivery_month, last_trading_day};
+use ghtrader_core::{Calendar, ContractId, TradingDay, Variety, delivery_month, last_trading_day};
 use ghtrader_store::{Schedule, ScheduleRow};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -83,6 +83,12 @@ pub enum ScheduleError {
         line: usize,
         /// As given.
         text: String,
+    },
+    /// A vendor's table that cannot be read.
+    #[error("the table of main contracts {why}")]
+    BadTable {
+        /// What is wrong with it.
+        why: String,
     },
 }
 
@@ -353,6 +359,33 @@ pub fn parse_events(text: &str) -> Result<Vec<(TradingDay, ContractId)>, Schedul
     Ok(events)
 }
 
+/// Reads a variety's switches from a vendor's table of main contracts, as DIFF servers have it: a JSON object that gives
+/// each product, such as `SHFE.cu`, a list of `[first day, contract]`. A first day that is no trading day counts from the
+/// next one on.
+///
+/// # Errors
+/// `BadTable` for another shape, an entry that cannot be read or another product's contract; `Empty` if the table does not
+/// have the variety.
+pub fn parse_vendor_table(text: &str, variety: &Variety) -> Result<Vec<(TradingDay, ContractId)>, ScheduleError> {
+    let bad = |why: String| ScheduleError::BadTable { why };
+    let table: serde_json::Value = serde_json::from_str(text).map_err(|e| bad(format!("is no JSON: {e}")))?;
+    let table = table.as_object().ok_or_else(|| bad("is no object of products".to_owned()))?;
+    let key = variety.to_string();
+    let Some(entries) = table.get(&key).or_else(|| table.get(&variety.main_symbol())) else {
+        return Err(ScheduleError::Empty {
+            reason: format!("the vendor's table has {} products, not {key}", table.len()),
+        });
+    };
+    let entries = entries.as_array().ok_or_else(|| bad(format!("has no list for {key}")))?;
+    let event = |entry: &serde_json::Value| -> Option<(TradingDay, ContractId)> {
+        let [day, contract] = entry.as_array()?.as_slice() else { return None };
+        let contract: ContractId = contract.as_str()?.parse().ok()?;
+        (contract.variety() == variety).then_some((day.as_str()?.parse().ok()?, contract))
+    };
+    let read = |(at, entry)| event(entry).ok_or_else(|| bad(format!("has {entry} as entry {at} of {key}")));
+    entries.iter().enumerate().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,6 +405,33 @@ mod tests {
         for bad in ["2025-01-02", "x,cu2501", "2025-01-02,cu"] {
             assert!(matches!(parse_events(bad), Err(ScheduleError::BadLine { line: 1, .. })), "{bad}");
         }
+    }
+
+    /// D-20
+    #[test]
+    fn a_vendors_table_gives_the_same_schedule() {
+        let cu: Variety = "SHFE.cu".parse().unwrap();
+        let table = r#"{"SHFE.au":[["20250101","SHFE.au2506"]],
+                        "SHFE.cu":[["20250101","SHFE.cu2501"],["20250104","SHFE.cu2503"],["20250104","SHFE.cu2502"]]}"#;
+        let events = parse_vendor_table(table, &cu).unwrap();
+        let days = ["2025-01-02", "2025-01-03", "2025-01-04"].map(day);
+        let s = schedule_from_events(&events, &days).unwrap();
+        assert_eq!(s.schedule_hash, "f25225a1507bb808", "the last of one day holds");
+        let by_symbol = parse_vendor_table(&table.replace("SHFE.cu\":", "KQ.m@SHFE.cu\":"), &cu).unwrap();
+        assert_eq!(by_symbol, events);
+        for bad in [
+            "",
+            "[]",
+            r#"{"SHFE.cu":1}"#,
+            r#"{"SHFE.cu":[["20250101"]]}"#,
+            r#"{"SHFE.cu":[["2025","SHFE.cu2501"]]}"#,
+            r#"{"SHFE.cu":[["20250101","SHFE.au2506"]]}"#,
+            r#"{"SHFE.cu":[["20250101",2501]]}"#,
+        ] {
+            assert!(matches!(parse_vendor_table(bad, &cu), Err(ScheduleError::BadTable { .. })), "{bad}");
+        }
+        let absent = parse_vendor_table(r#"{"SHFE.au":[]}"#, &cu);
+        assert!(matches!(absent, Err(ScheduleError::Empty { .. })), "{absent:?}");
     }
 
     /// D-19

@@ -1,9 +1,11 @@
 //! The validation of a symbol's days. Each is done once and kept with what it was made from: a later run reads rows of
 //! days that are new or different, and nothing of the others but a few hundred bytes.
 
+use crate::coverage::Keep;
 use crate::day_report::{counts_of, resolve};
+use crate::source::{CheckedDay, ProviderAnswer, load_answers};
 use crate::{
-    DayValidation, GapRule, PipelineError, ReasonCode, ValidationCounts, ValidationPolicy, ValidationState,
+    DayValidation, GapRule, Interval, PipelineError, ReasonCode, ValidationCounts, ValidationPolicy, ValidationState,
     compute_validation_state, validate_day,
 };
 use ghtrader_core::{Calendar, ContractTable, Digest, DigestBuilder, SessionWindow, TickTable, TradingDay, Variety};
@@ -11,9 +13,10 @@ use ghtrader_store::{Dataset, Schedule, Store, StoreError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Raised whenever the same rows would be judged otherwise.
-const RULE_VERSION: u32 = 1;
+const RULE_VERSION: u32 = 2;
 /// Collection of what was validated last, by symbol; the days of a symbol lie in one of their own.
 const LAST: &str = "validated";
 
@@ -28,7 +31,7 @@ pub struct ValidationScope<'a> {
     pub to: Option<TradingDay>,
     /// Only days after the last one validated, if the main schedule up to that day is still the same.
     pub incremental: bool,
-    /// Gaps of a day that are kept one by one.
+    /// Gaps of a day that are kept one by one, the longest ones.
     pub max_segments: usize,
 }
 
@@ -41,8 +44,11 @@ pub struct ValidatedDay {
     pub sha256: Option<Digest>,
     /// Nothing that decides the outcome had changed.
     pub reused: bool,
-    /// Gaps at or over the threshold; `gaps` holds the first of them.
+    /// Gaps at or over the threshold; `gaps` holds the longest of them, in order.
     pub segments: u64,
+    /// What the source said when it was asked again about these rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<CheckedDay>,
     /// The verdict on this day alone.
     pub state: ValidationState,
     /// Coverage, evidence and intervals.
@@ -120,6 +126,17 @@ pub fn validate(
     calendar: &Calendar,
     table: &ContractTable,
 ) -> Result<ValidationReport, PipelineError> {
+    validate_with(Keep::Results, store, scope, policy, calendar, table)
+}
+
+pub(crate) fn validate_with(
+    keep: Keep,
+    store: &dyn Store,
+    scope: ValidationScope<'_>,
+    policy: &ValidationPolicy,
+    calendar: &Calendar,
+    table: &ContractTable,
+) -> Result<ValidationReport, PipelineError> {
     let (dataset, symbol, variety) = resolve(scope.symbol)?;
     let (expected, schedule) = expected_days(store, dataset, &symbol, &variety, calendar)?;
     let hashes = schedule.as_ref().map(Schedule::hashes);
@@ -133,13 +150,28 @@ pub fn validate(
             && after.is_none_or(|after| *day > after)
     };
     let days: Vec<TradingDay> = expected.into_iter().filter(wanted).collect();
-    let run = DayRun { store, dataset, symbol: &symbol, variety: &variety, scope, policy, calendar, table };
+    let answers = load_answers(store, &symbol)?;
+    let run = DayRun {
+        keep,
+        store,
+        dataset,
+        symbol: &symbol,
+        variety: &variety,
+        scope,
+        policy,
+        calendar,
+        table,
+        answers: &answers,
+    };
     let days: Vec<ValidatedDay> = days.par_iter().map(|day| run.day(*day)).collect::<Result<_, _>>()?;
-    if let Some(day) = days.last().map(|d| d.trading_day).filter(|day| last.is_none_or(|last| *day > last.day)) {
-        store.put_record(LAST, &symbol, &json(&Last { schedule_hash: hash_on(&day), day }))?;
+    if keep == Keep::Results {
+        if let Some(day) = days.last().map(|d| d.trading_day).filter(|day| last.is_none_or(|last| *day > last.day)) {
+            store.put_record(LAST, &symbol, &json(&Last { schedule_hash: hash_on(&day), day }))?;
+        }
+        store.flush()?;
     }
-    store.flush()?;
-    let counts = counts_of(days.iter().map(|d| &d.validation));
+    let mut counts = counts_of(days.iter().map(|d| &d.validation));
+    days.iter().filter_map(|d| d.provider.as_ref()).for_each(|said| add_answer(&mut counts, said));
     let mut state = compute_validation_state(&counts, policy);
     if after.is_some() && days.is_empty() {
         state.reason_code = ReasonCode::NoopUpToDate;
@@ -184,6 +216,7 @@ pub(crate) fn expected_days(
 }
 
 struct DayRun<'a> {
+    keep: Keep,
     store: &'a dyn Store,
     dataset: Dataset,
     symbol: &'a str,
@@ -192,6 +225,14 @@ struct DayRun<'a> {
     policy: &'a ValidationPolicy,
     calendar: &'a Calendar,
     table: &'a ContractTable,
+    answers: &'a BTreeMap<TradingDay, CheckedDay>,
+}
+
+/// Counts what a source said of a day.
+fn add_answer(counts: &mut ValidationCounts, said: &CheckedDay) {
+    let lacking = said.gaps.iter().filter(|gap| gap.answer == ProviderAnswer::ProviderMissing).count();
+    counts.provider_missing_segments += lacking as u64;
+    counts.provider_errors += u64::from(said.answer == ProviderAnswer::ProviderError);
 }
 
 impl DayRun<'_> {
@@ -222,16 +263,29 @@ impl DayRun<'_> {
                     None => validate_day(&TickTable::default().view(), &windows, spec, self.policy),
                 };
                 let segments = validation.gaps.gaps.len() as u64;
-                validation.gaps.gaps.truncate(self.scope.max_segments);
+                keep_longest(&mut validation.gaps.gaps, self.scope.max_segments);
                 let kept = Kept { rule: RULE_VERSION, sha256, windows: windows_digest, gap_rule, segments, validation };
-                self.store.put_record(&collection, &name, &json(&kept))?;
+                if self.keep == Keep::Results {
+                    self.store.put_record(&collection, &name, &json(&kept))?;
+                }
                 kept
             }
         };
         let Kept { segments, validation, .. } = kept;
-        let state = compute_validation_state(&counts_of(std::iter::once(&validation)), self.policy);
-        Ok(ValidatedDay { trading_day: day, sha256, reused, segments, state, validation })
+        // What was said of other rows says nothing of these.
+        let provider = self.answers.get(&day).filter(|said| said.sha256 == sha256).cloned();
+        let mut counts = counts_of(std::iter::once(&validation));
+        provider.iter().for_each(|said| add_answer(&mut counts, said));
+        let state = compute_validation_state(&counts, self.policy);
+        Ok(ValidatedDay { trading_day: day, sha256, reused, segments, provider, state, validation })
     }
+}
+
+/// Keeps the longest gaps, of equal ones the earlier, in order of time.
+fn keep_longest(gaps: &mut Vec<Interval>, most: usize) {
+    gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.length_s()), gap.start_s));
+    gaps.truncate(most);
+    gaps.sort_by_key(|gap| gap.start_s);
 }
 
 fn digest_of(windows: &[SessionWindow]) -> Digest {

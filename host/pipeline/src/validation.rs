@@ -14,6 +14,13 @@ pub struct Interval {
     pub end_s: i64,
 }
 
+impl Interval {
+    /// Seconds.
+    pub const fn length_s(&self) -> i64 {
+        self.end_s - self.start_s + 1
+    }
+}
+
 fn session_name<S: Serializer>(night: &bool, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(if *night { "night" } else { "day" })
 }

@@ -4,8 +4,8 @@
 use ghtrader_core::{Column, Problem, TickView, TradingDay, Variety};
 use ghtrader_pipeline::{ImportError, ImportOptions, ImportOutcome, ImportSummary, import};
 use ghtrader_store::{
-    ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, EmbeddedStore, Manifest, NamedColumn,
-    PutOutcome, Schedule, ScheduleOutcome, Store, StoreError, TickDay, VerifyReport,
+    ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, EmbeddedStore, Garbage, Manifest,
+    NamedColumn, PutOutcome, Schedule, ScheduleOutcome, Store, StoreError, TickDay, VerifyReport,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -164,6 +164,12 @@ impl Store for Failing {
     }
     fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError> {
         self.inner.verify(deep)
+    }
+    fn garbage(&self) -> Result<Garbage, StoreError> {
+        self.inner.garbage()
+    }
+    fn collect_garbage(&self) -> Result<Garbage, StoreError> {
+        self.inner.collect_garbage()
     }
 }
 

@@ -72,7 +72,7 @@ fn market(root: &Path) -> (EmbeddedStore, Vec<TradingDay>) {
 
 fn schedule(store: &dyn Store) -> ScheduleReport {
     let source = ScheduleSource::OpenInterest(ScheduleRule::default());
-    build_main_schedule(store, &cu(), &source, Calendar::builtin(), ContractTable::builtin()).unwrap()
+    build_main_schedule(store, &cu(), &source, None, Calendar::builtin(), ContractTable::builtin()).unwrap()
 }
 
 fn build(store: &dyn Store, options: MainL5Options) -> MainL5Report {
@@ -171,7 +171,7 @@ fn missing_days_are_told_apart() {
     }
     let events = vec![(days[0], "SHFE.cu2509".parse().unwrap())];
     let source = ScheduleSource::Events { name: "file".to_owned(), events };
-    build_main_schedule(&store, &cu(), &source, Calendar::builtin(), ContractTable::builtin()).unwrap();
+    build_main_schedule(&store, &cu(), &source, None, Calendar::builtin(), ContractTable::builtin()).unwrap();
     let report = build(&store, MainL5Options::default());
     assert_eq!((report.days_before_first_l5, report.expected_days, report.covered_days), (2, 3, 1));
     assert_eq!((report.engineering_missing, report.provider_missing), (1, 1));
@@ -193,7 +193,8 @@ fn no_ticks_is_an_error_that_says_so() {
             events: vec![(day("2025-07-21"), "cu2509".parse().unwrap())],
         },
     ] {
-        let e = build_main_schedule(&store, &cu(), &source, Calendar::builtin(), ContractTable::builtin()).unwrap_err();
+        let e = build_main_schedule(&store, &cu(), &source, None, Calendar::builtin(), ContractTable::builtin())
+            .unwrap_err();
         assert_eq!(Problem::from(e).code, "schedule_empty");
     }
     // Ticks of one level only.

@@ -139,7 +139,8 @@ impl Settings {
 
     /// Takes a value as typed: TOML, or a plain text where the setting is one.
     fn text(&mut self, setting: &Setting, text: &str, origin: Origin, findings: &mut Vec<Finding>) {
-        let value = literal(text).unwrap_or_else(|| Value::String(text.to_owned()));
+        // No setting is a date by TOML's measure: one that is typed as such is a text.
+        let value = literal(text).filter(|v| !v.is_datetime()).unwrap_or_else(|| Value::String(text.to_owned()));
         let mut table = Table::new();
         let mut at = &mut table;
         let mut parts: Vec<&str> = setting.key.path.split('.').collect();

@@ -1,9 +1,9 @@
 //! Where the rows come from: tick files, or a synthetic market.
 
 use crate::tape::Part;
-use ghtrader_core::{Calendar, ContractId, ContractTable, ErrorClass, Problem, TickTable, TradingDay, Variety};
+use ghtrader_core::{Calendar, ContractId, ContractTable, ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_market::synth::{SynthMarket, SynthSpec};
-use ghtrader_market::{ReadOptions, SymbolDay, TickFile};
+use ghtrader_market::{DayPart, ReadOptions, SymbolDay, TickFile};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -47,7 +47,7 @@ fn files(
     table: &ContractTable,
 ) -> Result<Vec<Part>, Problem> {
     let options = ReadOptions { trading_day, calendar, table, ..ReadOptions::default() };
-    let mut found: BTreeMap<(TradingDay, ContractId), Vec<Vec<TickTable>>> = BTreeMap::new();
+    let mut found: BTreeMap<(TradingDay, ContractId), Vec<DayPart>> = BTreeMap::new();
     for path in paths {
         let file = TickFile::open(path, &options)?;
         let rows = file.read(&options)?;
@@ -56,10 +56,10 @@ fn files(
             tracing::warn!(file = %path.display(), rejected = rows.rejects.len(), first, "some lines are left out");
         }
         for part in rows.days {
-            found.entry((part.day, file.contract.clone())).or_default().push(part.pieces);
+            found.entry((part.day, file.contract.clone())).or_default().push(part);
         }
     }
-    let part = |((day, contract), files): ((TradingDay, ContractId), Vec<Vec<TickTable>>)| {
+    let part = |((day, contract), files): ((TradingDay, ContractId), Vec<DayPart>)| {
         let phases = calendar.day_phases(contract.variety(), day);
         let ticks = SymbolDay::assemble(&contract, &phases, files).ticks;
         Part { contract, day, ticks }

@@ -1,8 +1,8 @@
 //! Built columns: features, labels and scores of a symbol-day, under the digest of everything that decided them.
 
-use crate::StoreError;
 use crate::frame::{DATETIME, Frame, PHASE, SEQ};
 use crate::publish::check_name;
+use crate::{Manifest, StoreError};
 use ghtrader_core::{Digest, TradingDay};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -86,6 +86,13 @@ pub struct ColumnsManifest {
     pub last_ts_ns: i64,
     /// Digest of the Parquet file, which is also its name.
     pub sha256: Digest,
+}
+
+impl ColumnsManifest {
+    /// These may be columns of the rows that a manifest describes: as many, from the same time to the same time.
+    pub(crate) fn is_of(&self, rows: &Manifest) -> bool {
+        (self.rows, self.first_ts_ns, self.last_ts_ns) == (rows.rows, rows.first_ts_ns, rows.last_ts_ns)
+    }
 }
 
 /// What [`crate::Store::put_columns`] did.

@@ -3,14 +3,15 @@
 use crate::cache::{self, ReplayCache};
 use crate::encode::{encode_columns, encode_day};
 use crate::frame::Frame;
+use crate::gc;
 use crate::manifest::{seal, unseal};
 use crate::parquet_file;
 use crate::place::{Described, Keep, Place, Put};
 use crate::publish::{WriterLock, check_free, check_name, create_dirs, list_dir, publish, read_if_there, sync_dir};
 use crate::verify::{VerifyReport, verify};
 use crate::{
-    ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Manifest, NamedColumn,
-    PutOutcome, Schedule, ScheduleOutcome, Store, StoreError, TickDay,
+    ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Garbage, Manifest,
+    NamedColumn, PutOutcome, Schedule, ScheduleOutcome, Store, StoreError, TickDay,
 };
 use ghtrader_core::{Digest, TickView, TradingDay, Variety};
 use serde::{Deserialize, Serialize};
@@ -119,9 +120,10 @@ impl EmbeddedStore {
 
     pub(crate) fn day_place(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<Place, StoreError> {
         check_name(symbol)?;
-        let lake = self.root.join("lake").join(dataset.as_str());
+        let below = Path::new(dataset.as_str()).join(format!("symbol={symbol}")).join(format!("trading_day={day}"));
         Ok(Place {
-            dir: lake.join(format!("symbol={symbol}")).join(format!("trading_day={day}")),
+            dir: self.root.join("lake").join(&below),
+            kept: (dataset == Dataset::Ticks).then(|| self.root.join(gc::SUPERSEDED).join(&below)),
             manifest: self.manifest_dir(dataset.as_str()).join(symbol).join(format!("{day}.json")),
         })
     }
@@ -133,6 +135,7 @@ impl EmbeddedStore {
         let set_dir = lake.join(format!("set={set}")).join(format!("key=k{digits}"));
         Ok(Place {
             dir: set_dir.join(format!("symbol={symbol}")).join(format!("trading_day={day}")),
+            kept: None,
             manifest: self
                 .manifest_dir(key.kind.as_str())
                 .join(set)
@@ -183,7 +186,7 @@ impl EmbeddedStore {
             return Err(e);
         }
         for path in list_dir(&place.dir)?.into_iter().filter(|p| *p != file) {
-            fs::remove_file(&path).map_err(|e| StoreError::write(&path, &e))?;
+            self.retire(place, &path)?;
         }
         if let Some(old) = old.as_ref().filter(|old| old.sha256() != new.sha256()) {
             let cached = cache::path_of(&self.root, old.sha256());
@@ -193,6 +196,21 @@ impl EmbeddedStore {
             }
         }
         Ok(Put::of(old.as_ref(), new))
+    }
+
+    /// Takes a file out of a day's folder. Ticks cannot be made again from anything here: their earlier versions stay under
+    /// the same path in a folder of their own until somebody collects them.
+    fn retire(&self, place: &Place, path: &Path) -> Result<(), StoreError> {
+        let kept = place.kept.as_ref().zip(path.file_name());
+        let Some((dir, name)) = kept else {
+            return fs::remove_file(path).map_err(|e| StoreError::write(path, &e));
+        };
+        create_dirs(dir)?;
+        let target = dir.join(name);
+        fs::rename(path, &target).map_err(|e| StoreError::write(&target, &e))?;
+        let dirs = target.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root)).map(Path::to_owned);
+        self.renamed_in.lock().unwrap_or_else(PoisonError::into_inner).extend(dirs);
+        Ok(())
     }
 
     /// The rows that a manifest describes, `None` if there is no manifest.
@@ -417,5 +435,13 @@ impl Store for EmbeddedStore {
 
     fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError> {
         verify(self, deep)
+    }
+
+    fn garbage(&self) -> Result<Garbage, StoreError> {
+        gc::garbage(self)
+    }
+
+    fn collect_garbage(&self) -> Result<Garbage, StoreError> {
+        gc::collect(self)
     }
 }

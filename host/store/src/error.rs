@@ -205,6 +205,28 @@ pub enum StoreError {
         /// The server's word.
         why: String,
     },
+    /// A statement that is not one query.
+    #[error("this is no single query: {why}")]
+    NotAQuery {
+        /// The rule that is broken.
+        why: String,
+    },
+    /// A query that an engine refused.
+    #[error("{engine} refused the query: {why}")]
+    SqlFailed {
+        /// The server's address, or the program.
+        engine: String,
+        /// Its word.
+        why: String,
+    },
+    /// A query that took too long.
+    #[error("{engine} has not answered the query within {limit_s} s")]
+    SqlTimeout {
+        /// The server's address, or the program.
+        engine: String,
+        /// The bound.
+        limit_s: f64,
+    },
     /// An address, prefix or login that cannot be used.
     #[error("{key} = `{value}` cannot be used: {why}")]
     BadServer {
@@ -243,6 +265,9 @@ impl StoreError {
             Self::NotVisible { .. } => "questdb_lagging",
             Self::ServerSchema { .. } => "questdb_schema",
             Self::ServerRefused { .. } => "questdb_refused",
+            Self::NotAQuery { .. } => "sql_not_read_only",
+            Self::SqlFailed { .. } => "sql_failed",
+            Self::SqlTimeout { .. } => "sql_timeout",
             Self::BadServer { .. } => "questdb_address",
         }
     }
@@ -315,10 +340,19 @@ impl From<StoreError> for Problem {
             StoreError::NotVisible { .. } => {
                 (ErrorClass::Unavailable, "look at the server's log and load; raise store.questdb_wait_s if it is slow")
             }
-            StoreError::ServerSchema { .. } => {
-                (ErrorClass::User, "rename or drop that table, or choose another store.questdb_prefix")
-            }
+            StoreError::ServerSchema { .. } => (
+                ErrorClass::User,
+                "ghtrader db migrate tells what would bring it up to date; or choose another store.questdb_prefix",
+            ),
             StoreError::ServerRefused { .. } => (ErrorClass::Unavailable, "look at the server's log"),
+            StoreError::NotAQuery { .. } => (
+                ErrorClass::User,
+                "give one SELECT, WITH, SHOW or EXPLAIN; a name that is such a word goes into double quotes",
+            ),
+            StoreError::SqlFailed { .. } => {
+                (ErrorClass::User, "mend the query; the tables are ticks, main_l5, main_schedule and days")
+            }
+            StoreError::SqlTimeout { .. } => (ErrorClass::Limit, "name a symbol and a trading_day, or allow more time"),
             StoreError::BadServer { .. } => (
                 ErrorClass::User,
                 "write http://HOST:PORT, a prefix of a-z, 0-9 and _, and the password into GHTRADER_QUESTDB_PASSWORD",

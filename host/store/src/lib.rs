@@ -7,6 +7,7 @@
 //! <root>/schedule/<variety>.json                                   main schedules
 //! <root>/record/<collection>/<name>.json                           small reports of a build
 //! <root>/cache/<sha256>.arrow                                      memory-mapped copies, rebuilt when missing
+//! <root>/superseded/ticks/symbol=S/trading_day=D/<sha256>.parquet  earlier versions of days, until they are collected
 //! <root>/quarantine/                                               what `verify` took out
 //! ```
 //! The same behind a server: [`QuestDbStore`] keeps symbol-days as rows of a few tables and gives the same digests.
@@ -21,7 +22,9 @@ mod day;
 mod embedded;
 mod encode;
 mod error;
+mod float_pages;
 mod frame;
+mod gc;
 mod manifest;
 mod map;
 mod parquet_file;
@@ -29,18 +32,21 @@ mod place;
 mod publish;
 mod questdb;
 mod schedule;
+mod sql;
 mod table_file;
 mod verify;
 
-pub use self::questdb::{QuestDbOptions, QuestDbStore};
+pub use self::questdb::{QuestDbOptions, QuestDbStore, SchemaStep, migrate_schema, schema_steps};
 pub use columns::{ColumnKind, ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, NamedColumn};
 pub use copy::{Copied, CopyReport, CopySelection, DayDifference, copy_days, copy_store, differences};
 pub use day::TickDay;
 pub use embedded::{EmbeddedStore, HashOnRead, StoreOptions};
 pub use error::StoreError;
+pub use gc::{Garbage, GarbageItem, GarbageKind, GarbageTotal};
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};
-pub use table_file::{TableColumn, table_parquet};
+pub use sql::{Handout, Query, QueryKind, SqlAnswer, SqlColumn, SqlView, duckdb_statements, hand_out, lake_views};
+pub use table_file::{TableColumn, TableWriter, table_parquet};
 pub use verify::{BadFile, VerifyReport};
 
 use ghtrader_core::{TickView, TradingDay, Variety};
@@ -182,4 +188,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `store_busy`, `store_unreadable`, `store_unwritable`. A bad file is no error but a finding.
     fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError>;
+
+    /// What nothing needs any more: earlier versions of days, files that no manifest names, columns and copies of rows that
+    /// are gone. Removes nothing.
+    ///
+    /// # Errors
+    /// `manifest_corrupt` for a damaged manifest, since nobody can say what it names; `store_unreadable`.
+    fn garbage(&self) -> Result<Garbage, StoreError>;
+
+    /// Finds what nothing needs any more, as [`Store::garbage`], and removes it where the back end can; gives what it found.
+    ///
+    /// # Errors
+    /// As [`Store::garbage`]; `store_busy`, `store_unwritable`. What was removed before stays removed.
+    fn collect_garbage(&self) -> Result<Garbage, StoreError>;
 }

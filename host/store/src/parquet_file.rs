@@ -2,6 +2,7 @@
 //!
 //! zstd level 1 over byte-stream-split floats, delta-packed times and sequence numbers, dictionaries for what repeats.
 
+use crate::float_pages::read_floats;
 use crate::frame::{Constant, DATETIME, Frame, FrameRef, PHASE, SEQ};
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampNanosecondType, UInt8Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, StringArray};
@@ -10,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use bytes::Bytes;
 use ghtrader_core::Phase;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -152,13 +153,23 @@ fn present(values: &[f64]) -> Option<NullBuffer> {
 
 /// The rows of a Parquet file that [`encode`] wrote: its times, sequence, phase if asked for, and the floats by name, in order.
 pub(crate) fn decode(file: Bytes, rows: usize, with_phase: bool, floats: &[String]) -> Result<Frame, ParquetError> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
+    let file = Arc::new(file);
+    let plain = ArrowReaderMetadata::load(&*file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+    let stored = plain.metadata().file_metadata().num_rows();
+    if usize::try_from(stored) != Ok(rows) {
+        return Err(ParquetError::General(format!("it has {stored} rows, the manifest says {rows}")));
+    }
+    let mut columns: Vec<Option<ScalarBuffer<f64>>> = floats
+        .iter()
+        .map(|name| Ok(read_floats(&file, plain.metadata(), name, rows)?.map(ScalarBuffer::from)))
+        .collect::<Result<_, ParquetError>>()?;
+    let others = floats.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(name, _)| name.as_str());
     let fixed = [DATETIME, SEQ].into_iter().chain(with_phase.then_some(PHASE));
-    let wanted: Vec<&str> = fixed.chain(floats.iter().map(String::as_str)).collect();
-    let leaves = builder.parquet_schema().columns();
+    let wanted: Vec<&str> = fixed.chain(others).collect();
+    let leaves = plain.parquet_schema().columns();
     let positions: Vec<usize> = (0..leaves.len()).filter(|i| wanted.iter().any(|w| *w == leaves[*i].name())).collect();
-    let mask = ProjectionMask::leaves(builder.parquet_schema(), positions);
+    let mask = ProjectionMask::leaves(plain.parquet_schema(), positions);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata((*file).clone(), phases_by_number(&plain)?);
     let mut reader = builder.with_batch_size(rows.max(1)).with_projection(mask).build()?;
     let batch = reader.next().ok_or_else(|| ParquetError::General("it has no rows".into()))??;
     if batch.num_rows() != rows || reader.next().is_some() {
@@ -172,27 +183,44 @@ pub(crate) fn decode(file: Bytes, rows: usize, with_phase: bool, floats: &[Strin
     let times = named(DATETIME)?.as_any().downcast_ref::<PrimitiveArray<TimestampNanosecondType>>();
     let seq = named(SEQ)?.as_any().downcast_ref::<PrimitiveArray<UInt32Type>>().ok_or_else(|| wrong(SEQ))?;
     let phase = if with_phase {
-        let texts = named(PHASE)?.as_any().downcast_ref::<StringArray>().ok_or_else(|| wrong(PHASE))?;
-        let numbers: Option<Vec<u8>> = texts.iter().map(|t| phase_number(t?)).collect();
-        Some(ScalarBuffer::from(numbers.ok_or_else(|| ParquetError::General("it has an unknown phase".into()))?))
+        let texts = named(PHASE)?.as_any().downcast_ref::<DictionaryArray<UInt8Type>>().ok_or_else(|| wrong(PHASE))?;
+        Some(phases(texts).ok_or_else(|| ParquetError::General("it has an unknown phase".into()))?)
     } else {
         None
     };
-    let floats = floats
-        .iter()
-        .map(|name| {
-            let array =
-                named(name)?.as_any().downcast_ref::<PrimitiveArray<Float64Type>>().ok_or_else(|| wrong(name))?;
-            Ok(nan_for_null(array))
-        })
-        .collect::<Result<_, ParquetError>>()?;
+    for (name, column) in floats.iter().zip(&mut columns).filter(|(_, column)| column.is_none()) {
+        let array = named(name)?.as_any().downcast_ref::<PrimitiveArray<Float64Type>>().ok_or_else(|| wrong(name))?;
+        *column = Some(nan_for_null(array));
+    }
     let times = times.ok_or_else(|| wrong(DATETIME))?;
     Ok(Frame {
         ts_ns: times.reinterpret_cast::<Int64Type>().values().clone(),
         seq: seq.values().clone(),
         phase,
-        floats,
+        floats: columns.into_iter().flatten().collect(),
     })
+}
+
+/// The same file, its phases read as numbers of a few texts instead of one text a row.
+fn phases_by_number(plain: &ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+    let text = DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8));
+    let field = |field: &Arc<Field>| match field.name().as_str() {
+        PHASE => Arc::new(field.as_ref().clone().with_data_type(text.clone())),
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<Arc<Field>> = plain.schema().fields().iter().map(field).collect();
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_schema(Arc::new(Schema::new(fields)));
+    ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)
+}
+
+/// The numbers of phases, `None` if one is unknown or missing.
+fn phases(texts: &DictionaryArray<UInt8Type>) -> Option<ScalarBuffer<u8>> {
+    let known = texts.values().as_any().downcast_ref::<StringArray>()?;
+    let numbers: Vec<Option<u8>> = known.iter().map(|text| phase_number(text?)).collect();
+    if texts.null_count() > 0 {
+        return None;
+    }
+    texts.keys().values().iter().map(|key| numbers.get(usize::from(*key)).copied().flatten()).collect()
 }
 
 pub(crate) fn phase_number(text: &str) -> Option<u8> {
@@ -234,4 +262,54 @@ pub(crate) fn frame_of(batch: &RecordBatch, with_phase: bool, floats: &[String])
         phase: if with_phase { Some(values::<UInt8Type>(batch, PHASE)?) } else { None },
         floats: floats.iter().map(|name| values::<Float64Type>(batch, name)).collect::<Option<_>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What the general reader makes of a column.
+    fn by_arrow(file: &Bytes, name: &str) -> Vec<u64> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap().build().unwrap();
+        let bits = |batch: RecordBatch| {
+            let array = batch.column_by_name(name).unwrap().as_any().downcast_ref::<PrimitiveArray<Float64Type>>();
+            array.unwrap().iter().map(|v| v.map_or(f64::NAN.to_bits(), f64::to_bits)).collect::<Vec<_>>()
+        };
+        reader.flat_map(|batch| bits(batch.unwrap())).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        /// D-14: both ways of reading floats give the same bits, over borders of pages, with nulls anywhere and nowhere.
+        #[test]
+        fn floats_are_read_as_the_general_reader_reads_them(
+            rows in prop::sample::select(vec![1usize, 7, 8, 9, 1_000, PAGE_ROWS - 1, PAGE_ROWS, 2 * PAGE_ROWS + 13]),
+            seed: u64,
+            nulls in 0u64..=4,
+        ) {
+            let mut state = seed | 1;
+            let mut draw = || { state ^= state << 13; state ^= state >> 7; state ^= state << 17; state };
+            let mut column = |nulls: u64| -> Vec<f64> {
+                let value = |bits: u64| if bits % 4 < nulls { f64::NAN } else { (bits >> 40) as f64 / 100.0 };
+                (0..rows).map(|_| value(draw())).collect()
+            };
+            let (some, none) = (column(nulls), column(0));
+            let (ts_ns, seq): (Vec<i64>, Vec<u32>) = ((0..rows as i64).collect(), (0..rows as u32).collect());
+            let phase: Vec<u8> = seq.iter().map(|n| (n % 5) as u8).collect();
+            let frame = FrameRef { ts_ns: &ts_ns, seq: &seq, phase: Some(&phase), floats: vec![("a", &some), ("b", &none)] };
+            let file = Bytes::from(encode(&frame, &[], &[]).unwrap());
+            let names = ["a".to_owned(), "b".to_owned()];
+            let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
+            let found = read_floats(&Arc::new(file.clone()), metadata.metadata(), "a", rows).unwrap();
+            prop_assert!(found.is_some(), "the pages are those that are known");
+            let read = decode(file.clone(), rows, true, &names).unwrap();
+            let bits = |values: &[f64]| values.iter().map(|v| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() }).collect::<Vec<_>>();
+            for (name, column) in names.iter().zip(&read.floats) {
+                prop_assert_eq!(bits(column), by_arrow(&file, name));
+            }
+            prop_assert_eq!(bits(&read.floats[0]), bits(&some));
+            prop_assert_eq!((&read.ts_ns[..], &read.seq[..], read.phase.as_deref()), (&ts_ns[..], &seq[..], Some(&phase[..])));
+        }
+    }
 }

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 /// Where the file and the manifest of one symbol-day lie.
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
+    /// Where earlier versions of the file go; none where they can be made again.
+    pub(crate) kept: Option<PathBuf>,
     pub(crate) manifest: PathBuf,
 }
 

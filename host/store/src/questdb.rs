@@ -14,11 +14,16 @@
 //! The digest of a symbol-day is that of the Parquet file which the embedded store would hold: equal rows have equal digests
 //! on both. A checksum over the rows is kept beside it and compared at each reading; `verify` makes the file again.
 
+mod garbage;
+mod migrate;
 mod pending;
 mod rows;
+mod select;
 mod server;
 mod tables;
 mod verify;
+
+pub use migrate::{SchemaStep, migrate_schema, schema_steps};
 
 use crate::cache::{self, ReplayCache};
 use crate::encode::{encode_columns, encode_day};
@@ -27,8 +32,9 @@ use crate::manifest::{seal, unseal};
 use crate::place::{Described, Keep, Put};
 use crate::publish::{check_name, create_dirs};
 use crate::{
-    ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Manifest, NamedColumn, PutOutcome,
-    Schedule, ScheduleOutcome, ScheduleRow, Store, StoreError, StoreOptions, TickDay, UnderlyingMeta, VerifyReport,
+    ColumnsDay, ColumnsKey, ColumnsManifest, ColumnsOutcome, Dataset, DayMeta, Garbage, Manifest, NamedColumn,
+    PutOutcome, Schedule, ScheduleOutcome, ScheduleRow, Store, StoreError, StoreOptions, TickDay, UnderlyingMeta,
+    VerifyReport,
 };
 use ghtrader_core::{ContractId, TickView, TradingDay, Variety};
 use pending::{Pending, Promise, Sent};
@@ -696,5 +702,13 @@ impl Store for QuestDbStore {
 
     fn verify(&self, deep: bool) -> Result<VerifyReport, StoreError> {
         verify::verify(self, deep)
+    }
+
+    fn garbage(&self) -> Result<Garbage, StoreError> {
+        garbage::garbage(self)
+    }
+
+    fn collect_garbage(&self) -> Result<Garbage, StoreError> {
+        garbage::collect(self)
     }
 }

@@ -13,6 +13,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Values of one column; all columns of a table have as many.
@@ -91,15 +93,92 @@ pub fn table_parquet(
     encode(columns, identity).map_err(|e| StoreError::Encode { what: what.to_owned(), why: e.to_string() })
 }
 
-fn encode(columns: Vec<(&str, TableColumn<'_>)>, identity: &[(&str, String)]) -> Result<Vec<u8>, ParquetError> {
-    let entries = identity.iter().map(|(key, value)| KeyValue::new(format!("ghtrader.{key}"), value.clone())).collect();
-    let properties = WriterProperties::builder()
+/// A table that is written part by part, each a row group: memory holds one part.
+pub struct TableWriter<W: Write + Send> {
+    what: String,
+    state: State<W>,
+}
+
+enum State<W: Write + Send> {
+    /// The first part says which columns there are.
+    Empty(W),
+    Begun(Box<ArrowWriter<W>>),
+    Broken,
+}
+
+impl<W: Write + Send> TableWriter<W> {
+    /// Writes into `out`; `what` names the table in messages.
+    pub fn new(what: String, out: W) -> Self {
+        Self { what, state: State::Empty(out) }
+    }
+
+    /// Adds rows. All parts have the same columns.
+    ///
+    /// # Errors
+    /// `store_encode` for other columns than before, `disk_full`, `store_unwritable`.
+    pub fn write(&mut self, columns: Vec<(&str, TableColumn<'_>)>) -> Result<(), StoreError> {
+        let written = self.add(columns);
+        written.map_err(|e| failed(&self.what, e))
+    }
+
+    fn add(&mut self, columns: Vec<(&str, TableColumn<'_>)>) -> Result<(), ParquetError> {
+        let batch = batch_of(columns)?;
+        let mut writer = match std::mem::replace(&mut self.state, State::Broken) {
+            State::Empty(out) => {
+                let options =
+                    ArrowWriterOptions::new().with_properties(properties(&[])?).with_skip_arrow_metadata(true);
+                Box::new(ArrowWriter::try_new_with_options(out, batch.schema(), options)?)
+            }
+            State::Begun(writer) => writer,
+            State::Broken => return Err(ParquetError::General("it broke off before".into())),
+        };
+        writer.write(&batch)?;
+        writer.flush()?;
+        self.state = State::Begun(writer);
+        Ok(())
+    }
+
+    /// Ends the file, with entries for its metadata, and gives back what it was written into.
+    ///
+    /// # Errors
+    /// As [`Self::write`]; a table without a part cannot be ended.
+    pub fn finish(self, identity: &[(&str, String)]) -> Result<W, StoreError> {
+        let end = |state: State<W>| -> Result<W, ParquetError> {
+            let State::Begun(mut writer) = state else {
+                return Err(ParquetError::General("it has no rows".into()));
+            };
+            entries(identity).into_iter().for_each(|entry| writer.append_key_value_metadata(entry));
+            writer.into_inner()
+        };
+        end(self.state).map_err(|e| failed(&self.what, e))
+    }
+}
+
+fn failed(what: &str, error: ParquetError) -> StoreError {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(io) => StoreError::write(Path::new(what), &io),
+            Err(other) => StoreError::Encode { what: what.to_owned(), why: other.to_string() },
+        },
+        other => StoreError::Encode { what: what.to_owned(), why: other.to_string() },
+    }
+}
+
+fn entries(identity: &[(&str, String)]) -> Vec<KeyValue> {
+    identity.iter().map(|(key, value)| KeyValue::new(format!("ghtrader.{key}"), value.clone())).collect()
+}
+
+fn properties(identity: &[(&str, String)]) -> Result<WriterProperties, ParquetError> {
+    Ok(WriterProperties::builder()
         .set_created_by("ghtrader 1".to_owned())
-        .set_key_value_metadata(Some(entries))
+        .set_key_value_metadata(Some(entries(identity)))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
-        .build();
+        .build())
+}
+
+fn batch_of(columns: Vec<(&str, TableColumn<'_>)>) -> Result<RecordBatch, ParquetError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for (name, column) in columns {
         let nullable = matches!(column, TableColumn::Number(_));
@@ -108,10 +187,13 @@ fn encode(columns: Vec<(&str, TableColumn<'_>)>, identity: &[(&str, String)]) ->
         fields.push(Field::new(name, data_type, nullable));
         arrays.push(array);
     }
-    let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+fn encode(columns: Vec<(&str, TableColumn<'_>)>, identity: &[(&str, String)]) -> Result<Vec<u8>, ParquetError> {
+    let batch = batch_of(columns)?;
+    let options = ArrowWriterOptions::new().with_properties(properties(identity)?).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
     writer.write(&batch)?;
     writer.into_inner()
 }
@@ -164,6 +246,27 @@ mod tests {
         let bytes = table_parquet("orders", vec![("lots", TableColumn::Count(Vec::new()))], &[]).expect("a table");
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).expect("Parquet");
         assert_eq!((builder.metadata().file_metadata().num_rows(), builder.schema().fields().len()), (0, 1));
+    }
+
+    /// D-37: a table of parts is one table, a row group a part, its provenance behind the rows.
+    #[test]
+    fn parts_become_one_table() {
+        let mut writer = TableWriter::new("x".to_owned(), Vec::new());
+        for part in 0..3 {
+            writer
+                .write(vec![("n", TableColumn::Count(vec![part, part])), ("x", TableColumn::Number(vec![0.5; 2]))])
+                .unwrap();
+        }
+        let bytes = writer.finish(&[("provenance", "{}".to_owned())]).unwrap();
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+        let file = builder.metadata().file_metadata();
+        assert_eq!((file.num_rows(), builder.metadata().num_row_groups()), (6, 3));
+        let entries = file.key_value_metadata().unwrap();
+        assert!(entries.iter().any(|e| e.key == "ghtrader.provenance" && e.value.as_deref() == Some("{}")));
+        let mut writer = TableWriter::new("x".to_owned(), Vec::new());
+        writer.write(vec![("n", TableColumn::Count(vec![1]))]).unwrap();
+        assert_eq!(writer.write(vec![("m", TableColumn::Count(vec![1]))]).unwrap_err().code(), "store_encode");
+        assert!(TableWriter::new("x".to_owned(), Vec::new()).finish(&[]).is_err());
     }
 
     #[test]

@@ -56,6 +56,10 @@ fn child() {
         "write" => write(9),
         // Corrections for longer than anyone waits, so that a kill lands anywhere.
         "rewrite" => (0u64..100_000).for_each(|version| write(version % 9)),
+        "collect" => (0u64..100_000).for_each(|version| {
+            write(version % 9);
+            store.collect_garbage().unwrap();
+        }),
         other => panic!("no such job: {other}"),
     }
     println!("done");
@@ -85,6 +89,28 @@ fn killed_writers_leave_whole_days() {
     found.retain(|p, _| !p.starts_with("quarantine"));
     assert_eq!(found.keys().collect::<Vec<_>>(), tree(expected.path()).keys().collect::<Vec<_>>());
     assert!(found == tree(expected.path()));
+}
+
+/// D-16: a collection that is killed at any point has taken nothing that a manifest names, and the next one takes the rest.
+#[test]
+fn killed_collections_leave_whole_days() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..6u64 {
+        let mut child = child_command(root.path(), "collect").spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(40 + n * n * 23));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = EmbeddedStore::open(root.path()).unwrap();
+        let days = store.days(Dataset::Ticks, SYMBOL).unwrap();
+        store.collect_garbage().unwrap();
+        assert!(store.garbage().unwrap().items.is_empty());
+        let found = store.verify(true).unwrap();
+        assert!(found.is_ok() && found.orphans.is_empty(), "{found:?}");
+        assert_eq!(store.days(Dataset::Ticks, SYMBOL).unwrap(), days);
+        for d in days {
+            assert_eq!(store.load_day(Dataset::Ticks, SYMBOL, d).unwrap().view().rows(), 4_000);
+        }
+    }
 }
 
 fn store_with_days(root: &Path, days: i32) -> EmbeddedStore {

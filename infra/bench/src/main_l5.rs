@@ -116,7 +116,7 @@ fn update(store: &dyn Store, variety: &Variety) -> Result<Steps> {
         passed
     };
     let source = ScheduleSource::OpenInterest(ScheduleRule::default());
-    build_main_schedule(store, variety, &source, calendar, table)?;
+    build_main_schedule(store, variety, &source, None, calendar, table)?;
     steps.schedule_s = lap();
     let Some(schedule) = store.load_schedule(variety)? else { bail!("no schedule") };
     build_main_l5(store, &schedule, MainL5Options::default(), &|| {})?;

@@ -4,10 +4,13 @@
 //! Every round writes into a fresh folder and fresh tables; what takes turns in one run can be compared. Writing to a server
 //! ends when all rows can be read and have been counted, for both clients.
 
+mod latency;
+
 use anyhow::{Context, Result, bail};
 use ghtrader_core::{Calendar, Digest, TickTable, TickView, TradingDay};
 use ghtrader_market::synth::{SynthMarket, SynthSpec};
 use ghtrader_store::{Counting, Dataset, DayMeta, EmbeddedStore, QuestDbOptions, QuestDbStore, Store, TickDay};
+use latency::{Asked, latencies};
 use questdb_server::{Options, Server};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -23,17 +26,19 @@ const PYTHON: &str = include_str!("store.py");
 /// Seconds of one round, by what was done.
 type Seconds = BTreeMap<&'static str, f64>;
 
-/// Prints rows a second and bytes a row.
+/// Prints rows a second, bytes a row, and how long single questions take.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut days, mut rounds, mut json) = (6u32, 4usize, false);
+    let mut batch_rows = QuestDbOptions::default().batch_rows;
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u32> { Ok(args.next().context("a number is missing")?.parse()?) };
         match flag.as_str() {
             "--days" => days = number()?,
             "--rounds" => rounds = number()? as usize,
+            "--batch-rows" => batch_rows = number()? as usize,
             "--json" => json = true,
-            _ => bail!("bench store takes --days N, --rounds N and --json"),
+            _ => bail!("bench store takes --days N, --rounds N, --batch-rows N and --json"),
         }
     }
     if days == 0 || rounds == 0 {
@@ -45,13 +50,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let count: usize = rows.iter().map(|(_, rows)| rows.rows()).sum();
     let place = tempfile::tempdir()?;
     let server = Server::start(&place.path().join("server"), &Options::default()).map_err(anyhow::Error::msg)?;
-    let bench = Bench { place: place.path(), url: server.url(), rows, python };
+    let bench = Bench { place: place.path(), url: server.url(), rows, python, batch_rows };
     let mut best = Seconds::new();
     let mut sizes = BTreeMap::new();
+    let mut asked = Vec::new();
     // One round more: the first one warms the server up.
     for round in 0..=rounds {
         let mut seconds = Seconds::new();
-        sizes = bench.round(round, &mut seconds)?;
+        (sizes, asked) = bench.round(round, &mut seconds, round == rounds)?;
         if round > 0 {
             for (what, s) in seconds {
                 let best = best.entry(what).or_insert(f64::INFINITY);
@@ -66,11 +72,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         println!(
             "{}",
             json!({ "schema_version": 1, "bench": "store", "rows": count, "days": days, "rounds": rounds,
-                    "rows_per_s": rates, "bytes_per_row": sizes, "questdb_write_to_client": ratio })
+                    "rows_per_s": rates, "bytes_per_row": sizes, "questdb_write_to_client": ratio,
+                    "latency": asked.iter().map(|(what, took)| (what.as_str(), took)).collect::<BTreeMap<_, _>>() })
         );
         return Ok(());
     }
-    println!("{count} rows of {days} days, best of {rounds}, one writer, one reader");
+    println!("{count} rows of {days} days, best of {rounds}, one writer, one reader, {batch_rows} rows a request");
     for (what, text) in [
         ("embedded_write", "embedded, write"),
         ("polars_write", "Polars, write"),
@@ -89,6 +96,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         println!("{what:<36} {bytes:8.1} bytes a row");
     }
     println!("QuestDB, write / its Python client   {ratio:8.2}");
+    println!("{:<44} {:>12}  {:>12}", "one question", "median", "p95");
+    asked.iter().for_each(|(what, took)| println!("{what:<44} {took}"));
     Ok(())
 }
 
@@ -111,10 +120,17 @@ struct Bench<'a> {
     url: String,
     rows: Vec<(TradingDay, TickTable)>,
     python: OsString,
+    /// Rows of a request to the server.
+    batch_rows: usize,
 }
 
 impl Bench<'_> {
-    fn round(&self, round: usize, seconds: &mut Seconds) -> Result<BTreeMap<&'static str, f64>> {
+    fn round(
+        &self,
+        round: usize,
+        seconds: &mut Seconds,
+        asks: bool,
+    ) -> Result<(BTreeMap<&'static str, f64>, Vec<Asked>)> {
         let root = self.place.join(format!("embedded-{round}"));
         let embedded = EmbeddedStore::open(&root)?;
         self.work(&embedded, ["embedded_write", "embedded_read", "embedded_replay"], seconds)?;
@@ -128,6 +144,7 @@ impl Bench<'_> {
             url: self.url.clone(),
             prefix: prefix.to_owned(),
             wait: Duration::from_secs(120),
+            batch_rows: self.batch_rows,
             cache_root: self.place.join(format!("questdb-{round}")),
             ..QuestDbOptions::default()
         };
@@ -135,6 +152,8 @@ impl Bench<'_> {
         drop(QuestDbStore::open(&options(&format!("py{round}")))?);
         let questdb = QuestDbStore::open(&options(&prefix))?;
         self.work(&questdb, ["questdb_write", "questdb_read", "questdb_replay"], seconds)?;
+        let days: Vec<TradingDay> = self.rows.iter().map(|(day, _)| *day).collect();
+        let asked = if asks { latencies(&embedded, &questdb, &days)? } else { Vec::new() };
         let server_bytes = self.server_bytes(&format!("{prefix}_ticks"))?;
 
         let mut peer = Command::new(&self.python);
@@ -152,7 +171,7 @@ impl Bench<'_> {
             ("Polars", number("polars_bytes")? / count as f64),
         ];
         std::fs::remove_dir_all(&root)?;
-        Ok(sizes.into_iter().collect())
+        Ok((sizes.into_iter().collect(), asked))
     }
 
     /// Writes all days, reads them once from where they lie, and once more from the mapped copies.

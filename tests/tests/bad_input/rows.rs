@@ -39,6 +39,20 @@ fn prices_off_the_grid() {
     assert!(line.contains("off_grid") && line.contains("last_price 78003"), "{line}");
 }
 
+/// D-04: how many bad rows a day may have is a setting.
+#[test]
+fn a_limit_of_ones_own() {
+    let desk = Desk::empty();
+    let mut ticks = Ticks::new(SYMBOL, 300);
+    ticks.set(100, "last_price", "78003");
+    desk.refuses("SHFE.cu2509.csv", ticks.text(), "off_grid");
+    let mine = ["data", "import", "SHFE.cu2509.csv", "--set", "import.quarantine_max_ratio=0.01"];
+    let summary = desk.program.ok(&mine);
+    assert_eq!((&summary["rows_stored"], &summary["rows_rejected"]), (&299.into(), &1.into()), "{summary:#}");
+    let wrong = [&mine[..4], &["import.quarantine_max_ratio=1.5"]].concat();
+    desk.program.fails(&wrong, 2, "bad_settings");
+}
+
 /// D-04
 #[test]
 fn fields_that_are_no_numbers() {

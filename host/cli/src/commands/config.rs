@@ -4,7 +4,8 @@ use crate::args::Config;
 use crate::context::Context;
 use crate::output::{emit, table};
 use ghtrader_core::Problem;
-use ghtrader_settings::{Origin, environment_name, settings};
+use ghtrader_pipeline::origin_name;
+use ghtrader_settings::{environment_name, settings};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
@@ -46,13 +47,4 @@ fn show(context: &Context, origin: bool) -> Result<(), Problem> {
     }
     let head: &[&str] = if origin { &["key", "value", "origin"] } else { &["key", "value"] };
     emit(context.json, &json!({ "settings": map, "digest": context.settings.digest() }), |_| table(head, &rows))
-}
-
-/// Where a value comes from, as people read it.
-pub(crate) fn origin_name(origin: &Origin) -> String {
-    match origin {
-        Origin::BuiltIn => "built-in".to_owned(),
-        Origin::File(name) | Origin::Environment(name) => name.clone(),
-        Origin::CommandLine => "--set".to_owned(),
-    }
 }

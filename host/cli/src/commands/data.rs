@@ -42,6 +42,10 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         Data::Check { file } => return quality::check(context, &file),
         Data::Update(flags) => return super::update::run(context, &flags),
         Data::Record(flags) => return super::fetch::record(context, &flags),
+        Data::Repair(flags) => return super::repair::repair(context, &flags),
+        Data::L5Start(flags) => return super::repair::l5_start(context, &flags),
+        Data::Purge(flags) => super::clean::purge(context, &flags)?,
+        Data::Gc(flags) => super::clean::gc(context, &flags)?,
         Data::Synth { var, days, seed, signal, first_day, rows_per_day, out } => {
             let mut spec = SynthSpec::new(var, days, seed, signal);
             spec.first_day = first_day.unwrap_or(spec.first_day);
@@ -67,17 +71,22 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
                 format!("{symbol} {day}: {} rows, sha256 {}, source {}", grouped(m.rows as i64), m.sha256, m.source)
             })?;
         }
+        Data::Export(flags) => super::export::run(context, &flags)?,
+        Data::Trace { symbol, day, seq, file } => super::trace::run(context, &symbol, day, seq, file.as_deref())?,
         Data::Report { var: Some(var), out, .. } => return quality::page(context, &var, out),
-        Data::Validate { var, symbol, from, to, incremental, full_report, profile } => {
-            let symbol = quality::symbol_of(var, symbol);
+        Data::Validate { days, incremental, full_report, profile } => {
+            let (symbol, range) = quality::meant(days);
             if profile {
                 return quality::profile(context, &symbol);
             }
-            return quality::validate_days(context, &symbol, (from, to), incremental, full_report);
+            return quality::validate_days(context, &symbol, range, incremental, full_report);
         }
         Data::Coverage { var } => quality::cover(context, &var)?,
-        Data::FieldQuality { var, symbol, from, to } => {
-            quality::fields(context, &quality::symbol_of(var, symbol), (from, to))?;
+        Data::Readiness { var } => return quality::readiness(context, &var),
+        Data::Gaps { var, most } => quality::gaps(context, &var, most as usize)?,
+        Data::FieldQuality(days) => {
+            let (symbol, range) = quality::meant(days);
+            quality::fields(context, &symbol, range)?;
         }
         Data::Report { symbol, day, .. } => {
             // The flags see to it that both are there.
@@ -137,7 +146,11 @@ pub(crate) fn import_files(
     adjust: impl FnOnce(&mut ImportOptions<'_>),
 ) -> Result<ImportSummary, Problem> {
     let rejects = context.dir("runs_dir").join("rejects");
-    let mut options = ImportOptions { calendar: &context.calendar, ..ImportOptions::new(&rejects) };
+    let mut options = ImportOptions {
+        calendar: &context.calendar,
+        max_rejected_share: context.settings.number("import.quarantine_max_ratio"),
+        ..ImportOptions::new(&rejects)
+    };
     adjust(&mut options);
     let store = context.store()?;
     let summary = import(files, &options, &*store, &|p| {
@@ -303,7 +316,8 @@ fn report_text(report: &SplitDayReport) -> String {
     lines.join("\n")
 }
 
-fn leaves(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
+/// The leaves of a document, one a line.
+pub(crate) fn leaves(path: &str, value: &serde_json::Value, lines: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(map) => {
             for (key, value) in map {

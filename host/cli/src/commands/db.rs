@@ -4,12 +4,18 @@ use crate::args::{Backend, Db};
 use crate::context::Context;
 use crate::output::{emit, grouped};
 use ghtrader_core::{ErrorClass, Problem};
-use ghtrader_store::{CopySelection, DayDifference, Store, VerifyReport, copy_store, differences};
+use ghtrader_pipeline::questdb_options;
+use ghtrader_store::{
+    CopySelection, DayDifference, SchemaStep, Store, VerifyReport, copy_store, differences, migrate_schema,
+    schema_steps,
+};
 use serde::Serialize;
+use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn run(context: &Context, command: Db) -> Result<ExitCode, Problem> {
     match command {
+        Db::Migrate { apply } => migrate(context, apply),
         Db::Copy { from, to, symbol, from_day, to_day } => {
             if from == to {
                 let what = format!("`--from` and `--to` both name {}", name(from));
@@ -41,6 +47,26 @@ pub(crate) fn run(context: &Context, command: Db) -> Result<ExitCode, Problem> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Brings the server's tables to their present form, or tells what would.
+fn migrate(context: &Context, apply: bool) -> Result<ExitCode, Problem> {
+    let options = questdb_options(&context.root, &context.settings);
+    let steps = if apply { migrate_schema(&options)? } else { schema_steps(&options)? };
+    let left = !apply && !steps.is_empty();
+    emit(context.json, &json!({ "url": options.url, "applied": apply, "steps": steps }), |_| {
+        let line = |step: &SchemaStep| {
+            let by_hand = "only a person can mend this".to_owned();
+            format!("{}: {}\n    {}\n", step.table, step.why, step.statement.clone().unwrap_or(by_hand))
+        };
+        let last = match (steps.len(), apply) {
+            (0, _) => "the tables are as they should be".to_owned(),
+            (n, true) => format!("{n} statements were run; the tables are as they should be"),
+            (n, false) => format!("{n} steps; --apply runs them"),
+        };
+        steps.iter().map(line).collect::<String>() + &last
+    })?;
+    Ok(if left { ExitCode::from(ErrorClass::Negative.exit_code()) } else { ExitCode::SUCCESS })
 }
 
 const fn name(backend: Backend) -> &'static str {

@@ -323,7 +323,7 @@ fn schedule(
 ) -> Result<Value, Problem> {
     let source = ScheduleSource::OpenInterest(main_contract::rule(context, variety));
     let table = ContractTable::builtin();
-    let report = match ghtrader_pipeline::build_main_schedule(store, variety, &source, &context.calendar, table) {
+    let report = match ghtrader_pipeline::build_main_schedule(store, variety, &source, None, &context.calendar, table) {
         Err(PipelineError::Schedule { source: ScheduleError::Empty { .. }, .. }) => {
             let (day, contract) = first_leader(store, variety)?;
             notes.push(format!(

@@ -10,9 +10,11 @@ use ghtrader_market::diff::{
     SourceUrls, contracts_query,
 };
 use ghtrader_pipeline::{DownloadOptions, DownloadReport, RecordOptions, RecordReport, RecordedSymbol, Source};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Names of the environment's variables in the order of the file's keys.
@@ -25,58 +27,41 @@ const KEYS: [(&str, &str); 4] = [
 
 /// Downloads what lacks. Exit 1 if a day was refused, 6 if the source was not there for one.
 pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, Problem> {
-    let report = downloaded(context, flags)?;
+    let report = downloaded(context, flags, |_| None)?;
     emit(context.json, &report, download_text)?;
     Ok(report.worst().map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
 }
 
-/// Downloads what lacks.
-pub(crate) fn downloaded(context: &Context, flags: &Download) -> Result<DownloadReport, Problem> {
+/// Downloads what lacks; contracts of `first_days` begin on other days than the flags say.
+pub(crate) fn downloaded(
+    context: &Context,
+    flags: &Download,
+    first_days: impl Fn(&ContractId) -> Option<TradingDay>,
+) -> Result<DownloadReport, Problem> {
     if flags.from > flags.to {
         let what = format!("{} lies after {}", flags.from, flags.to);
         return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
     }
-    let mut client = client(context)?;
-    let stop = stop_on_signals()?;
-    crate::log::start();
+    let (mut client, stop) = connect(context)?;
     let lives = |i: &Instrument, contract: &ContractId| {
         let last = ghtrader_core::last_trading_day(contract, &context.calendar);
         last.or_else(|| i.expires_ns.map(|ns| ExchangeTimeNs(ns).cst_date())).is_none_or(|last| last >= flags.from)
     };
     let symbols = contracts(&mut client, &flags.symbols, &flags.var, lives)?;
-    let store = context.store()?;
-    let options = DownloadOptions {
-        from: flags.from,
-        to: flags.to,
-        again: flags.again,
-        retry: download_retries(context)?,
-        page_pause: Duration::from_millis(context.settings.integer("download.page_pause_ms").unsigned_abs()),
-        max_rejected_share: context.settings.number("download.quarantine_max_ratio"),
-    };
-    let runs_dir = context.dir("runs_dir");
-    let mut source = Source {
-        client: &mut client,
-        store: &*store,
-        calendar: &context.calendar,
-        table: ContractTable::builtin(),
-        runs_dir: &runs_dir,
-        stop: &stop,
-    };
+    let mut options = download_options(context, (flags.from, flags.to), flags.again)?;
+    options.first_days = symbols.iter().filter_map(|s| Some((s.clone(), first_days(s)?))).collect();
     let show = |symbol: &ContractId, day: TradingDay, done: u64, all: u64, _rows: u64| {
         context.progress.show("download", &format!("{symbol} {day}"), done, all, "days");
     };
-    let report = ghtrader_pipeline::download(&mut source, &symbols, &options, &show);
-    context.progress.finish();
-    Ok(report?)
+    with_source(context, &mut client, &stop, |source| {
+        Ok(ghtrader_pipeline::download(source, &symbols, &options, &show)?)
+    })
 }
 
 /// Records until told to stop, or until a day is over.
 pub(crate) fn record(context: &Context, flags: &Record) -> Result<ExitCode, Problem> {
-    let mut client = client(context)?;
-    let stop = stop_on_signals()?;
-    crate::log::start();
+    let (mut client, stop) = connect(context)?;
     let symbols = contracts(&mut client, &flags.symbols, &flags.var, |i, _| !i.expired)?;
-    let store = context.store()?;
     let seconds = |key: &str| Duration::from_secs_f64(context.settings.number(key));
     let options = RecordOptions {
         until: flags.until,
@@ -88,23 +73,54 @@ pub(crate) fn record(context: &Context, flags: &Record) -> Result<ExitCode, Prob
         quiet: seconds("record.quiet_s"),
         max_rejected_share: context.settings.number("download.quarantine_max_ratio"),
     };
-    let runs_dir = context.dir("runs_dir");
-    let mut source = Source {
-        client: &mut client,
-        store: &*store,
-        calendar: &context.calendar,
-        table: ContractTable::builtin(),
-        runs_dir: &runs_dir,
-        stop: &stop,
-    };
-    let report = ghtrader_pipeline::record(&mut source, &symbols, &options, &|p| {
-        context.progress.show("record", &format!("{} {}", p.symbol, p.trading_day), p.rows, 0, "rows");
-    });
-    context.progress.finish();
-    let report = report?;
+    let report = with_source(context, &mut client, &stop, |source| {
+        Ok(ghtrader_pipeline::record(source, &symbols, &options, &|p| {
+            context.progress.show("record", &format!("{} {}", p.symbol, p.trading_day), p.rows, 0, "rows");
+        })?)
+    })?;
     let lossy = report.symbols.iter().any(|s| !s.lost.is_empty());
     emit(context.json, &report, record_text)?;
     Ok(if lossy { ExitCode::from(ErrorClass::Negative.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// A client of the settings' source, not connected yet, and what a signal raises to end its work.
+pub(crate) fn connect(context: &Context) -> Result<(MarketClient, Arc<AtomicBool>), Problem> {
+    let client = client(context)?;
+    let stop = stop_on_signals()?;
+    crate::log::start();
+    Ok((client, stop))
+}
+
+/// Works with a source and the store of the settings.
+pub(crate) fn with_source<T>(
+    context: &Context,
+    client: &mut MarketClient,
+    stop: &AtomicBool,
+    work: impl FnOnce(&mut Source<'_>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let store = context.store()?;
+    let runs_dir = context.dir("runs_dir");
+    let (calendar, table) = (&context.calendar, ContractTable::builtin());
+    let done = work(&mut Source { client, store: &*store, calendar, table, runs_dir: &runs_dir, stop });
+    context.progress.finish();
+    done
+}
+
+/// How the settings say to download.
+pub(crate) fn download_options(
+    context: &Context,
+    (from, to): (TradingDay, TradingDay),
+    again: bool,
+) -> Result<DownloadOptions, Problem> {
+    Ok(DownloadOptions {
+        from,
+        to,
+        first_days: BTreeMap::new(),
+        again,
+        retry: download_retries(context)?,
+        page_pause: Duration::from_millis(context.settings.integer("download.page_pause_ms").unsigned_abs()),
+        max_rejected_share: context.settings.number("download.quarantine_max_ratio"),
+    })
 }
 
 /// A client of the settings' source, not connected yet.
@@ -125,6 +141,12 @@ fn client(context: &Context) -> Result<MarketClient, Problem> {
         socket: SocketOptions { deflate: context.settings.flag("diff.deflate"), ..SocketOptions::default() },
     };
     Ok(MarketClient::new(login, options))
+}
+
+/// The vendor's table of main contracts.
+pub(crate) fn vendor_table(context: &Context) -> Result<String, Problem> {
+    let url = context.settings.text_of("diff.contracts_url").unwrap_or_default();
+    Ok(client(context)?.main_contracts(url)?)
 }
 
 /// User and password, from the environment or a file that is its owner's alone; never from a flag, which others can
@@ -233,7 +255,8 @@ fn hours(text: &str) -> Result<Option<(i64, i64)>, Problem> {
     })
 }
 
-fn download_retries(context: &Context) -> Result<RetryPolicy, Problem> {
+/// How the settings say to try again.
+pub(crate) fn download_retries(context: &Context) -> Result<RetryPolicy, Problem> {
     let seconds = |key: &str| Duration::from_secs_f64(context.settings.number(key));
     let count = |key: &str| u32::try_from(context.settings.integer(key)).unwrap_or(0);
     Ok(RetryPolicy {

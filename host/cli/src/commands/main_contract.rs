@@ -4,13 +4,14 @@ use crate::args::{Main, ScheduleSource as Source};
 use crate::context::{Context, io_problem};
 use crate::output::{document, emit, grouped, report_problem, table};
 pub(crate) use ghtrader_batch::stored_schedule;
-use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
+use ghtrader_core::{ContractTable, ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_pipeline::{
     MainL5Options, MainL5Report, PipelineError, ScheduleReport, ScheduleRule, ScheduleSource, build_main_l5,
-    build_main_schedule, parse_events,
+    build_main_schedule, parse_events, parse_vendor_table,
 };
 use ghtrader_store::{Schedule, Store};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,27 +19,7 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
     let key = |var: &Variety, path| context.settings.key_for(var.product(), path);
     match command {
         Main::Schedule { var, source, file } => {
-            let by_file = source
-                .map_or(context.settings.text_of(key(&var, "schedule.source")) == Some("file"), |s| s == Source::File);
-            let source = if by_file {
-                let path = file.ok_or_else(|| {
-                    Problem::new(
-                        "usage",
-                        ErrorClass::User,
-                        "--source file needs --file, a CSV of date,contract",
-                        "ghtrader main schedule --var cu --source file --file switches.csv",
-                    )
-                })?;
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))?;
-                ScheduleSource::Events {
-                    name: "file".to_owned(),
-                    events: parse_events(&text)
-                        .map_err(|source| PipelineError::Schedule { variety: var.to_string(), source })?,
-                }
-            } else {
-                ScheduleSource::OpenInterest(rule(context, &var))
-            };
+            let source = schedule_source(context, &var, source, file)?;
             let report = schedule(context, &*context.store()?, &var, &source)?;
             emit(context.json, &report, schedule_text)?;
         }
@@ -61,6 +42,7 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
                 return Ok(ExitCode::from(problem.class.exit_code()));
             }
         }
+        Main::Rolls(flags) => super::export::rolls(context, &flags)?,
         Main::Show { var } => {
             let schedule = stored_schedule(&*context.store()?, &var)?;
             let body = json!({ "variety": var, "schedule_hash": schedule.hash(), "source": schedule.source(), "rows": schedule.rows() });
@@ -75,6 +57,50 @@ pub(crate) fn run(context: &Context, command: Main) -> Result<ExitCode, Problem>
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who chooses the main contract: as flags say, else the settings.
+pub(crate) fn schedule_source(
+    context: &Context,
+    var: &Variety,
+    by: Option<Source>,
+    file: Option<PathBuf>,
+) -> Result<ScheduleSource, Problem> {
+    let text = |path| context.settings.text_of(context.settings.key_for(var.product(), path)).unwrap_or_default();
+    let by = by.unwrap_or(match text("schedule.source") {
+        "vendor" => Source::Vendor,
+        "file" => Source::File,
+        _ => Source::Oi,
+    });
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e))
+    };
+    let in_schedule = |source| PipelineError::Schedule { variety: var.to_string(), source };
+    Ok(match by {
+        Source::Oi => ScheduleSource::OpenInterest(rule(context, var)),
+        Source::Vendor => {
+            let table = match file {
+                Some(path) => read(&path)?,
+                None => super::fetch::vendor_table(context)?,
+            };
+            let events = parse_vendor_table(&table, var).map_err(in_schedule)?;
+            ScheduleSource::Events { name: "vendor".to_owned(), events }
+        }
+        Source::File => {
+            let set = text("schedule.file");
+            let path = file.or_else(|| (!set.is_empty()).then(|| context.root.join(set))).ok_or_else(|| {
+                Problem::new(
+                    "usage",
+                    ErrorClass::User,
+                    "--source file needs --file, a CSV of date,contract, or the setting schedule.file",
+                    "ghtrader main schedule --var cu --source file --file switches.csv",
+                )
+            })?;
+            let events = parse_events(&read(&path)?).map_err(in_schedule)?;
+            ScheduleSource::Events { name: "file".to_owned(), events }
+        }
+    })
 }
 
 /// The rule of the settings.
@@ -92,7 +118,15 @@ pub(crate) fn schedule(
     var: &Variety,
     source: &ScheduleSource,
 ) -> Result<ScheduleReport, Problem> {
-    Ok(build_main_schedule(store, var, source, &context.calendar, ContractTable::builtin())?)
+    let key = context.settings.key_for(var.product(), "schedule.l5_start");
+    let start = match context.settings.text_of(key) {
+        None | Some("") => None,
+        Some(text) => Some(text.parse::<TradingDay>().map_err(|_| {
+            let what = format!("{key} is `{text}`, which is no date");
+            Problem::new("bad_settings", ErrorClass::User, what, "write for example 2025-07-18")
+        })?),
+    };
+    Ok(build_main_schedule(store, var, source, start, &context.calendar, ContractTable::builtin())?)
 }
 
 pub(crate) fn build(

@@ -5,6 +5,7 @@ mod author;
 mod backtest;
 pub(crate) mod batch;
 mod check;
+mod clean;
 mod cluster;
 pub(crate) mod columns;
 mod compare;
@@ -13,6 +14,7 @@ mod data;
 mod db;
 mod demo;
 mod doctor;
+mod export;
 mod fetch;
 mod gate;
 mod init;
@@ -22,9 +24,12 @@ mod paper;
 pub(crate) mod plugin;
 mod quality;
 mod registry;
+mod repair;
 mod serve;
 mod sim;
+mod sql;
 mod token;
+mod trace;
 mod train;
 mod update;
 pub(crate) mod walk_forward;
@@ -57,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
     let result = match cli.command {
         Command::Data(command) => data::run(&context, command),
         Command::Db(command) => db::run(&context, command),
+        Command::Sql(flags) => sql::run(&context, &flags),
         Command::Main(command) => main_contract::run(&context, command),
         Command::Plugin(command) => plugin::run(&context, command),
         Command::Lineup(command) => lineup::run(&context, command),

@@ -1,25 +1,33 @@
 //! `ghtrader data validate | coverage | field-quality | report --var`: whether stored days can be relied on.
 
-use super::config::origin_name;
 use super::data::stored_symbol;
+use crate::args::StoredDays;
 use crate::context::{Context, publish};
-use crate::output::{emit, grouped, table};
-use ghtrader_core::{ContractId, ContractTable, ErrorClass, Problem, TradingDay, Variety};
+use crate::output::{document, emit, grouped, table};
+use ghtrader_core::{ContractId, ContractTable, ErrorClass, ExchangeTimeNs, NS_PER_S, Problem, TradingDay, Variety};
 use ghtrader_market::read_plain;
 use ghtrader_pipeline::{
-    DataPage, DayFacts, FactsScope, State, ValidationPolicy, ValidationReport, ValidationScope, check_file, coverage,
-    data_page, day_facts, validate,
+    Coverage, DataPage, DayFacts, DayGap, DayQuality, FactsScope, Inspection, ProfileLimit, State, ValidationPolicy,
+    ValidationReport, ValidationScope, check_file, coverage, data_page, day_facts, validate, validation_policy,
+    validation_profile,
 };
 use ghtrader_store::Store;
-use serde_json::{Map, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 type Days = (Option<TradingDay>, Option<TradingDay>);
 
-/// The symbol that is meant: a contract, or a product's continuous one.
-pub(crate) fn symbol_of(var: Option<Variety>, symbol: Option<String>) -> String {
-    symbol.or_else(|| var.map(|var| var.main_symbol())).unwrap_or_default()
+/// The symbol and the days that are meant: a contract's, or a product's continuous ones.
+pub(crate) fn meant(days: StoredDays) -> (String, Days) {
+    let symbol = days.symbol.or_else(|| days.var.map(|var| var.main_symbol())).unwrap_or_default();
+    (symbol, (days.range.from, days.range.to))
+}
+
+/// A whole number that a product may have for itself.
+pub(crate) fn limit(context: &Context, symbol: &str, path: &'static str) -> Result<usize, Problem> {
+    let product = product_of(symbol)?;
+    Ok(context.settings.integer(context.settings.key_for(&product, path)) as usize)
 }
 
 /// Product of a contract or a continuous symbol.
@@ -37,38 +45,7 @@ fn product_of(symbol: &str) -> Result<String, Problem> {
 /// # Errors
 /// `bad_symbol`; `bad_settings` for a ratio of half misses that blocks before it informs.
 pub(crate) fn policy(context: &Context, symbol: &str) -> Result<ValidationPolicy, Problem> {
-    let product = product_of(symbol)?;
-    let settings = &context.settings;
-    let key = |path| settings.key_for(&product, path);
-    let number = |path| settings.number(key(path));
-    let whole = |path| settings.integer(key(path));
-    let gap_s = number("l5_validate.gap_threshold_s");
-    let session_gap_s = |path| match settings.effective(key(path)).and_then(|e| e.value.as_ref()) {
-        Some(_) => number(path),
-        None => gap_s,
-    };
-    let policy = ValidationPolicy {
-        gap_threshold_day_s: session_gap_s("l5_validate.gap_threshold_s_day"),
-        gap_threshold_night_s: session_gap_s("l5_validate.gap_threshold_s_night"),
-        strict_ratio: number("l5_validate.strict_ratio"),
-        missing_half_info_ratio: number("l5_validate.missing_half_info_ratio"),
-        missing_half_block_ratio: number("l5_validate.missing_half_block_ratio"),
-        gap_block_gt30: whole("l5_validate.gap_block_gt30").unsigned_abs(),
-        segments_warn_avg_per_day: number("l5_validate.segments_warn_avg_per_day"),
-        outside_sessions_block_s: whole("l5_validate.outside_sessions_block_s"),
-        source_blocking: settings.flag(key("l5_validate.source_blocking")),
-        source_missing_days_tolerance: whole("l5_validate.source_missing_days_tolerance").unsigned_abs(),
-    };
-    let (info, block) = (policy.missing_half_info_ratio, policy.missing_half_block_ratio);
-    if info > block {
-        return Err(Problem::new(
-            "bad_settings",
-            ErrorClass::User,
-            format!("l5_validate.missing_half_info_ratio = {info} lies above missing_half_block_ratio = {block}"),
-            "a note comes before an error: lower the first or raise the second",
-        ));
-    }
-    Ok(policy)
+    validation_policy(&context.settings, &product_of(symbol)?)
 }
 
 /// Validates a symbol's days by the limits of the settings.
@@ -80,9 +57,8 @@ pub(crate) fn validated(
     incremental: bool,
 ) -> Result<ValidationReport, Problem> {
     let policy = policy(context, symbol)?;
-    let product = product_of(symbol)?;
-    let most = context.settings.integer(context.settings.key_for(&product, "l5_validate.max_segments_per_day"));
-    let scope = ValidationScope { symbol, from, to, incremental, max_segments: most as usize };
+    let max_segments = limit(context, symbol, "l5_validate.max_segments_per_day")?;
+    let scope = ValidationScope { symbol, from, to, incremental, max_segments };
     Ok(validate(store, scope, &policy, &context.calendar, ContractTable::builtin())?)
 }
 
@@ -96,9 +72,7 @@ pub(crate) fn validate_days(
     let mut report = validated(context, &*context.store()?, symbol, days, incremental)?;
     let expected = report.days_expected;
     if !full_report {
-        let product = product_of(symbol)?;
-        let most = context.settings.integer(context.settings.key_for(&product, "l5_validate.report_max_days"));
-        report.keep_worst(most as usize);
+        report.keep_worst(limit(context, symbol, "l5_validate.report_max_days")?);
     }
     emit(context.json, &report, |r| validation_text(r, expected))?;
     Ok(if report.state.overall == State::Error {
@@ -147,49 +121,59 @@ fn validation_text(r: &ValidationReport, expected: usize) -> String {
 
 /// Every limit with its value and origin.
 pub(crate) fn profile(context: &Context, symbol: &str) -> Result<ExitCode, Problem> {
-    policy(context, symbol)?;
-    let product = product_of(symbol)?;
-    let mut limits = Map::new();
-    let mut rows = Vec::new();
-    for setting in ghtrader_settings::settings().iter().filter(|s| s.key.path.starts_with("l5_validate.")) {
-        let key = context.settings.key_for(&product, setting.key.path);
-        let Some(effective) = context.settings.effective(key) else { continue };
-        let value = effective.value.as_ref();
-        let origin = origin_name(&effective.origin);
-        limits.insert(setting.key.path.to_owned(), json!({ "value": value, "key": key, "origin": origin }));
-        rows.push(vec![key.to_owned(), value.map_or_else(|| "unset".to_owned(), ToString::to_string), origin]);
-    }
-    emit(context.json, &json!({ "product": product, "limits": limits }), |_| {
-        table(&["key", "value", "origin"], &rows)
+    emit(context.json, &validation_profile(&context.settings, &product_of(symbol)?)?, |profile| {
+        let row = |limit: &ProfileLimit| {
+            let value = limit.value.as_ref().map_or_else(|| "unset".to_owned(), ToString::to_string);
+            vec![limit.key.clone(), value, limit.origin.clone()]
+        };
+        table(&["key", "value", "origin"], &profile.limits.values().map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a product's series can be relied on, with the figures behind the verdict.
+pub(crate) fn readiness(context: &Context, var: &Variety) -> Result<ExitCode, Problem> {
+    let store = context.store()?;
+    let found = inspection(context, &*store).readiness(var)?;
+    emit(context.json, &found, |r| {
+        let mut lines = Vec::new();
+        if let Ok(value) = document(r) {
+            super::data::leaves("", &value, &mut lines);
+        }
+        lines.join("\n")
+    })?;
+    Ok(if found.state.overall == State::Error {
+        ExitCode::from(ErrorClass::Negative.exit_code())
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The longest gaps of a product's series.
+pub(crate) fn gaps(context: &Context, var: &Variety, most: usize) -> Result<(), Problem> {
+    let store = context.store()?;
+    let mut gaps = inspection(context, &*store).gaps(var)?;
+    let total = gaps.len();
+    gaps.truncate(most);
+    emit(context.json, &json!({ "variety": var, "gaps": gaps, "total": total }), |_| {
+        let time = |s: i64| ExchangeTimeNs(s * NS_PER_S).to_string()[..19].to_owned();
+        let session = |night: bool| if night { "night" } else { "day" }.to_owned();
+        let row = |g: &DayGap| {
+            vec![g.trading_day.to_string(), session(g.night), time(g.start_s), time(g.end_s), g.seconds.to_string()]
+        };
+        let rows: Vec<Vec<String>> = gaps.iter().map(row).collect();
+        format!("{}\n{total} gaps", table(&["trading day", "session", "first second", "last second", "s"], &rows))
+    })
+}
+
+fn inspection<'a>(context: &'a Context, store: &'a dyn Store) -> Inspection<'a> {
+    Inspection { store, settings: &context.settings, calendar: &context.calendar, table: ContractTable::builtin() }
 }
 
 pub(crate) fn cover(context: &Context, var: &Variety) -> Result<(), Problem> {
     let symbols = coverage(&*context.store()?, var, &context.calendar, ContractTable::builtin())?;
     emit(context.json, &json!({ "variety": var, "symbols": symbols }), |_| {
-        let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());
-        let percent = |share: f64| format!("{:.2} %", share * 100.0);
-        let rows: Vec<Vec<String>> = symbols
-            .iter()
-            .map(|c| {
-                vec![
-                    c.symbol.clone(),
-                    day(c.first_day),
-                    day(c.first_l5_day),
-                    day(c.last_day),
-                    format!("{}/{}", c.days_present, c.days_expected),
-                    percent(c.completeness),
-                    grouped(c.rows as i64),
-                    percent(c.l5_share),
-                    percent(c.clean_share),
-                    c.days_behind.to_string(),
-                ]
-            })
-            .collect();
-        let head =
-            ["symbol", "first day", "first L5", "last day", "days", "complete", "rows", "L5", "clean", "days behind"];
-        table(&head, &rows)
+        table(&Coverage::COLUMNS, &symbols.iter().map(Coverage::cells).collect::<Vec<_>>())
     })
 }
 
@@ -198,39 +182,13 @@ pub(crate) fn fields(context: &Context, symbol: &str, (from, to): Days) -> Resul
     let (_, symbol) = stored_symbol(symbol)?;
     emit(context.json, &json!({ "symbol": symbol, "days": facts }), |_| {
         let rows: Vec<Vec<String>> = facts.iter().map(fields_row).collect();
-        let head = [
-            "trading day",
-            "rows",
-            "clean",
-            "null core",
-            "null book",
-            "crossed",
-            "order",
-            "negative",
-            "falling",
-            "high–low",
-            "average",
-            "jumps",
-            "volume",
-            "spread",
-        ];
-        table(&head, &rows)
+        let head = ["trading day", "rows", "clean", "null core", "null book"];
+        table(&head.into_iter().chain(DayQuality::DEFECTS).collect::<Vec<_>>(), &rows)
     })
 }
 
 fn fields_row(day: &DayFacts) -> Vec<String> {
     let q = &day.quality;
-    let counts = [
-        q.fields.crossed.count,
-        q.fields.bid_order.count + q.fields.ask_order.count,
-        q.fields.negative_price.count + q.fields.negative_volume.count,
-        q.volume_decreased + q.amount_decreased,
-        q.last_outside_high_low,
-        q.average_off,
-        q.price_jumps,
-        q.volume_outliers,
-        q.spread_outliers,
-    ];
     let head = [
         day.trading_day.to_string(),
         grouped(day.rows as i64),
@@ -238,7 +196,7 @@ fn fields_row(day: &DayFacts) -> Vec<String> {
         format!("{:.4}", q.null_rate_core),
         format!("{:.4}", q.null_rate_book),
     ];
-    head.into_iter().chain(counts.map(|n| n.to_string())).collect()
+    head.into_iter().chain(q.defects().map(|n| n.to_string())).collect()
 }
 
 /// Writes a product's page and says where.

@@ -13,11 +13,12 @@ use ghtrader_core::{
     ContractId, ContractTable, ErrorClass, ExchangeTimeNs, Problem, TradingDay, Variety, last_trading_day,
 };
 use ghtrader_durable::{Lock, io_problem, make_folder, try_lock};
-use ghtrader_pipeline::{MainL5Options, ScheduleSource, State, coverage};
+use ghtrader_pipeline::{MainL5Options, State, coverage};
 use ghtrader_plugin::{Params, Role};
 use ghtrader_store::{Dataset, Store};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -141,7 +142,7 @@ impl Job<'_> {
             false => download(context, &variety, flags).map(Some),
         })?;
         self.step(folder, "schedule", &[], |store| {
-            let source = ScheduleSource::OpenInterest(main_contract::rule(context, &variety));
+            let source = main_contract::schedule_source(context, &variety, None, None)?;
             let report = main_contract::schedule(context, store, &variety, &source)?;
             let outcome = format!("{} days, {}, hash {}", report.rows, report.outcome, report.schedule_hash);
             Ok(Some(Said { outcome, good: true, report: document(&report)? }))
@@ -240,29 +241,52 @@ impl Job<'_> {
 /// Days of a validation that a run record lists, the worst first.
 const WORST_DAYS: usize = 20;
 
-/// Where fetching begins, of each contract's last stored day and its last trading day: where the first of those breaks off
-/// that had more to come. A run that was killed has fetched some contracts further than others.
-fn first_lacking(stored: &[(TradingDay, Option<TradingDay>)]) -> Option<TradingDay> {
-    let newest = stored.iter().map(|(last, _)| *last).max()?;
-    let broken_off =
-        |(last, expiry): &&(TradingDay, Option<TradingDay>)| *last < expiry.map_or(newest, |e| e.min(newest));
-    Some(stored.iter().filter(broken_off).map(|(last, _)| *last).min().unwrap_or(newest))
+/// What is stored of one contract.
+struct Stored {
+    first: TradingDay,
+    last: TradingDay,
+    /// Its last trading day, where it is known.
+    expiry: Option<TradingDay>,
+}
+
+/// What is stored of a product.
+#[derive(Default)]
+struct Known(BTreeMap<ContractId, Stored>);
+
+impl Known {
+    fn load(context: &Context, variety: &Variety) -> Result<Self, Problem> {
+        let store = context.store()?;
+        let mut known = BTreeMap::new();
+        for symbol in store.symbols(Dataset::Ticks)? {
+            let Ok(contract) = symbol.parse::<ContractId>() else { continue };
+            let days = if contract.variety() == variety { store.days(Dataset::Ticks, &symbol)? } else { Vec::new() };
+            if let (Some(first), Some(last)) = (days.first().copied(), days.last().copied()) {
+                let expiry = last_trading_day(&contract, &context.calendar);
+                known.insert(contract, Stored { first, last, expiry });
+            }
+        }
+        Ok(Self(known))
+    }
+
+    /// Where fetching begins: where the first of the contracts breaks off that had more to come. A run that was killed has
+    /// fetched some further than others.
+    fn first_lacking(&self) -> Option<TradingDay> {
+        let newest = self.0.values().map(|c| c.last).max()?;
+        let broken_off = |c: &&Stored| c.last < c.expiry.map_or(newest, |e| e.min(newest));
+        Some(self.0.values().filter(broken_off).map(|c| c.last).min().unwrap_or(newest))
+    }
+
+    /// Where a contract begins of which nothing is stored: with the others. Days before it was listed have no rows, and are
+    /// remembered as such.
+    fn first_day(&self, contract: &ContractId) -> Option<TradingDay> {
+        if self.0.contains_key(contract) { None } else { self.0.values().map(|c| c.first).min() }
+    }
 }
 
 /// Fetches what lacks.
 fn download(context: &Context, variety: &Variety, flags: &Update) -> Result<Said, Problem> {
-    let store = context.store()?;
-    let mut stored = Vec::new();
-    for symbol in store.symbols(Dataset::Ticks)? {
-        if let Ok(contract) = symbol.parse::<ContractId>()
-            && contract.variety() == variety
-            && let Some(last) = store.days(Dataset::Ticks, &symbol)?.last().copied()
-        {
-            stored.push((last, last_trading_day(&contract, &context.calendar)));
-        }
-    }
-    drop(store);
-    let from = flags.from.or(first_lacking(&stored)).ok_or_else(|| {
+    let known = Known::load(context, variety)?;
+    let from = flags.from.or(known.first_lacking()).ok_or_else(|| {
         Problem::new(
             "days_missing",
             ErrorClass::User,
@@ -274,8 +298,10 @@ fn download(context: &Context, variety: &Variety, flags: &Update) -> Result<Said
         Some(to) => to,
         None => latest_day(context)?,
     };
-    let report =
-        fetch::downloaded(context, &Download { symbols: vec![], var: vec![variety.clone()], from, to, again: false })?;
+    let wanted = Download { symbols: vec![], var: vec![variety.clone()], from, to, again: false };
+    // A first day that is given is that of all.
+    let first_day = |contract: &ContractId| if flags.from.is_some() { None } else { known.first_day(contract) };
+    let report = fetch::downloaded(context, &wanted, first_day)?;
     let worst = report.worst();
     let outcome = match worst {
         None => format!("{from} to {to}"),
@@ -344,10 +370,15 @@ mod tests {
     #[test]
     fn fetching_begins_where_a_killed_run_left_a_contract() {
         let day = |d: u32| TradingDay::from_ymd(2025, 7, d);
-        let first = |stored: &[(u32, Option<u32>)]| {
-            let of = |&(last, expiry): &(u32, Option<u32>)| Some((day(last)?, expiry.and_then(day)));
-            first_lacking(&stored.iter().filter_map(of).collect::<Vec<_>>())
+        let known = |stored: &[(u32, Option<u32>)]| {
+            let of = |(at, &(last, expiry)): (usize, &(u32, Option<u32>))| {
+                let contract: ContractId = format!("SHFE.cu25{:02}", at + 1).parse().ok()?;
+                let stored = Stored { first: day(1 + at as u32)?, last: day(last)?, expiry: expiry.and_then(day) };
+                Some((contract, stored))
+            };
+            Known(stored.iter().enumerate().filter_map(of).collect())
         };
+        let first = |stored: &[(u32, Option<u32>)]| known(stored).first_lacking();
         assert_eq!(first(&[]), None);
         assert_eq!(first(&[(10, None), (10, Some(15))]), day(10));
         // One contract was fetched, the other not yet.
@@ -355,5 +386,10 @@ mod tests {
         // Expired and whole, and expired before its last day came.
         assert_eq!(first(&[(10, None), (4, Some(4))]), day(10));
         assert_eq!(first(&[(10, None), (3, Some(4))]), day(3));
+
+        // A contract of which nothing is stored begins with the others, not where they have come to.
+        let stored = known(&[(10, None), (10, None)]);
+        let of = |text: &str| text.parse().ok().and_then(|contract| stored.first_day(&contract));
+        assert_eq!((of("SHFE.cu2509"), of("SHFE.cu2501"), known(&[]).first_lacking()), (day(1), None, None));
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod batches;
+mod data;
 mod diff;
 mod events;
 mod lineups;
@@ -72,6 +73,12 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(batches::resume_batch))
         .routes(routes!(batches::cancel_batch))
         .routes(routes!(batches::retry_batch))
+        .routes(routes!(data::get_coverage))
+        .routes(routes!(data::get_readiness))
+        .routes(routes!(data::get_anomalies))
+        .routes(routes!(data::get_profile))
+        .routes(routes!(data::get_summary))
+        .routes(routes!(data::get_gaps))
         .routes(routes!(operations::list_operations))
         .routes(routes!(operations::get_operation, operations::cancel_operation))
         .routes(routes!(accounts::list_accounts))

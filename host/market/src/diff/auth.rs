@@ -149,6 +149,23 @@ impl Login {
         checked_url("the market-data line", url, &["ws", "wss"])
     }
 
+    /// The vendor's table of main contracts, as it stands at an address.
+    ///
+    /// # Errors
+    /// `BadUrl`, `Refused`, `Unavailable`, `Timeout`, `WrongClock`.
+    pub(crate) fn main_contracts(&mut self, url: &str) -> Result<String, SourceError> {
+        let url = checked_url("the table of main contracts", url, &["http", "https"])?;
+        let bearer = self.bearer()?;
+        let host = host_of(&url);
+        let asked = self.agent.get(&url).header("Authorization", format!("Bearer {}", bearer.expose()));
+        let answer = read(&host, "the table of main contracts", asked.call())?;
+        if answer.status != 200 {
+            let why = format!("no table of main contracts (status {})", answer.status);
+            return Err(SourceError::Unavailable { host, why });
+        }
+        Ok(answer.text)
+    }
+
     fn ask(&mut self, refresh: Option<&Secret>) -> Result<Token, SourceError> {
         let host = host_of(&self.urls.auth);
         let request = self.agent.post(format!("{}{TOKEN_PATH}", self.urls.auth)).header("Accept", "application/json");

@@ -189,6 +189,14 @@ impl MarketClient {
         events
     }
 
+    /// The vendor's table of main contracts at an address: a JSON object by product. Needs no line.
+    ///
+    /// # Errors
+    /// `BadUrl`, `Refused`, `Unavailable`, `Timeout`, `WrongClock`.
+    pub fn main_contracts(&mut self, url: &str) -> Result<String, SourceError> {
+        self.login.main_contracts(url)
+    }
+
     /// Asks about instruments and waits for the answer.
     ///
     /// # Errors

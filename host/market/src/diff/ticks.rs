@@ -32,6 +32,11 @@ impl TickRow {
         Some(Self { id, ts_ns, cells })
     }
 
+    /// Any of the sixteen level 2–5 fields is above 0.
+    pub fn has_l5(&self) -> bool {
+        self.cells[Column::bid_price(1).index() - 1..].iter().any(|cell| *cell > 0.0)
+    }
+
     /// The header of the text form.
     pub fn text_header() -> String {
         let columns: Vec<&str> = std::iter::once(TICK_TEXT_HEADER_ID).chain(Column::all().map(Column::name)).collect();
@@ -73,7 +78,7 @@ mod tests {
             (cell(Column::ask_volume(0)), cell(Column::bid_volume(0)), cell(Column::ask_volume(4))),
             (0.0, 7.0, 0.0)
         );
-        assert!(cell(Column::OpenInterest).is_nan());
+        assert!(cell(Column::OpenInterest).is_nan() && !tick.has_l5());
         assert_eq!(TickRow::read(9, &json!({"last_price": 1})), None);
         let mut text = String::new();
         tick.push_text(&mut text);

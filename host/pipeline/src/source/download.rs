@@ -4,40 +4,21 @@
 use super::error::FetchError;
 use super::ledger::{Ledger, Skip};
 use super::spool::{Spool, source_dir};
-use super::{day_end_ns, day_start_ns, is_over};
+use super::{Source, TURN, day_end_ns, day_start_ns, is_over};
 use crate::{ImportError, ImportOptions, ImportOutcome, ImportSummary, ImportedDay, import};
-use ghtrader_core::{Calendar, ContractId, ContractTable, ErrorClass, ExchangeTimeNs, TradingDay, last_trading_day};
+use ghtrader_core::{Calendar, ContractId, ErrorClass, ExchangeTimeNs, TradingDay, last_trading_day};
 use ghtrader_market::diff::{
     Failure, Instrument, MarketClient, Next, PageStep, RetryBudget, RetryPolicy, SkipReason, SourceError, TickPager,
     TickRow, Turn, chance, symbols_query,
 };
-use ghtrader_store::{Dataset, Store};
+use ghtrader_store::Dataset;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The source's name in manifests.
 const SOURCE: &str = "diff";
-/// How long one look at the line takes at most, so that a call to stop is heard.
-const TURN: Duration = Duration::from_millis(200);
-
-/// What a download or a recording works with.
-pub struct Source<'a> {
-    /// The line.
-    pub client: &'a mut MarketClient,
-    /// Where symbol-days go.
-    pub store: &'a dyn Store,
-    /// Trading days.
-    pub calendar: &'a Calendar,
-    /// Price ticks and multipliers.
-    pub table: &'a ContractTable,
-    /// Folder of the runs: spools, and rejected rows.
-    pub runs_dir: &'a Path,
-    /// Somebody wants this to end.
-    pub stop: &'a AtomicBool,
-}
 
 /// What to download, and how hard to try.
 #[derive(Debug, Clone)]
@@ -46,6 +27,8 @@ pub struct DownloadOptions {
     pub from: TradingDay,
     /// Last trading day.
     pub to: TradingDay,
+    /// First trading days of contracts that begin elsewhere.
+    pub first_days: BTreeMap<ContractId, TradingDay>,
     /// Fetches days again that are stored or known to be empty.
     pub again: bool,
     /// Budgets of waiting.
@@ -105,6 +88,16 @@ pub struct DownloadReport {
 }
 
 impl DownloadReport {
+    /// Adds what another download did behind this one.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.symbols.extend(other.symbols);
+        self.pages += other.pages;
+        self.rows += other.rows;
+        self.reconnects += other.reconnects;
+        self.waited_s += other.waited_s;
+        self.stopped |= other.stopped;
+    }
+
     /// Days given up.
     pub fn skipped(&self) -> impl Iterator<Item = &SkippedDay> {
         self.symbols.iter().flat_map(|s| &s.skipped)
@@ -143,8 +136,9 @@ pub fn download(
     if from > to {
         return Err(FetchError::Range { from, to });
     }
-    source.calendar.next_trading_day(from.plus_days(-1))?;
-    source.calendar.next_trading_day(to.plus_days(-1))?;
+    for day in options.first_days.values().copied().chain([from, to]) {
+        source.calendar.next_trading_day(day.plus_days(-1))?;
+    }
     let _lock = lock(source.runs_dir, "download")?;
     let mut run = Run {
         budget: RetryBudget::new(options.retry),
@@ -251,15 +245,12 @@ impl From<ghtrader_store::StoreError> for Trouble {
 }
 
 impl Run<'_, '_> {
-    fn stopping(&self) -> bool {
-        self.source.stop.load(Ordering::Relaxed)
-    }
-
     fn plan(&self, symbol: &ContractId) -> Result<Plan, FetchError> {
         let ledger = Ledger::open(self.source.store, symbol)?;
         let last = last_trading_day(symbol, self.source.calendar);
         let to = last.map_or(self.options.to, |last| last.min(self.options.to));
-        let days = self.source.calendar.trading_days(self.options.from, to);
+        let from = self.options.first_days.get(symbol).copied().unwrap_or(self.options.from);
+        let days = self.source.calendar.trading_days(from, to);
         let stored: BTreeSet<TradingDay> =
             self.source.store.days(Dataset::Ticks, &symbol.to_string())?.into_iter().collect();
         let is = |set: &BTreeSet<TradingDay>| days.iter().filter(|d| set.contains(d)).count();
@@ -282,7 +273,7 @@ impl Run<'_, '_> {
     }
 
     fn symbol(&mut self, mut plan: Plan) -> Result<(), FetchError> {
-        if self.stopping() {
+        if self.source.stopping() {
             self.report.stopped = true;
         } else if !plan.lacking.is_empty() {
             self.fetch(&mut plan)?;
@@ -298,7 +289,7 @@ impl Run<'_, '_> {
             let error = "the source was under maintenance for the symbols before".to_owned();
             return self.give_up(plan, &mut ledger, reason, error);
         }
-        while !plan.lacking.is_empty() && !self.stopping() {
+        while !plan.lacking.is_empty() && !self.source.stopping() {
             let trouble = match self.attempt(plan, &mut ledger) {
                 Ok(()) => continue,
                 Err(trouble) => trouble,
@@ -321,18 +312,12 @@ impl Run<'_, '_> {
                 Next::GiveUp(reason) => return self.give_up(plan, &mut ledger, reason, error),
             }
         }
-        self.report.stopped |= self.stopping();
+        self.report.stopped |= self.source.stopping();
         Ok(())
     }
 
-    /// Waits; a line that is open is kept alive by its own thread.
     fn wait(&mut self, time: Duration) -> Result<(), FetchError> {
-        // Others may write while nothing comes.
-        self.source.store.yield_writer()?;
-        let until = self.source.client.now() + time;
-        while self.source.client.now() < until && !self.stopping() {
-            std::thread::sleep(TURN.min(until.saturating_sub(self.source.client.now())));
-        }
+        self.source.wait(time)?;
         self.waited += time;
         Ok(())
     }
@@ -394,7 +379,7 @@ impl Run<'_, '_> {
 
     fn read(&mut self, pager: &mut TickPager, days: &mut Days<'_, '_>) -> Result<(), Trouble> {
         loop {
-            if self.stopping() {
+            if self.source.stopping() {
                 days.spool.sync()?;
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-use crate::ImportError;
+use crate::{ImportError, PipelineError};
 use ghtrader_core::{CalendarError, ErrorClass, Problem, TradingDay};
 use ghtrader_market::diff::SourceError;
 use ghtrader_store::StoreError;
@@ -16,6 +16,22 @@ pub enum FetchError {
     /// The import of a day.
     #[error(transparent)]
     Import(Box<ImportError>),
+    /// A symbol, or what is kept of it.
+    #[error(transparent)]
+    Pipeline(Box<PipelineError>),
+    /// No contract of a product has depth.
+    #[error(
+        "none of the {contracts} contracts of {variety} that the source lists has a row with depth on its last days"
+    )]
+    NoDepth {
+        /// The product.
+        variety: String,
+        /// Contracts.
+        contracts: usize,
+    },
+    /// Somebody ended it before there was an answer.
+    #[error("ended before the source had answered")]
+    Stopped,
     /// A day that the calendar cannot place.
     #[error(transparent)]
     Calendar(#[from] CalendarError),
@@ -75,6 +91,16 @@ impl From<FetchError> for Problem {
             FetchError::Store(e) => e.into(),
             FetchError::Import(e) => (*e).into(),
             FetchError::Calendar(e) => e.into(),
+            FetchError::Pipeline(e) => (*e).into(),
+            FetchError::NoDepth { .. } => Self::new(
+                "l5_missing",
+                ErrorClass::Negative,
+                what,
+                "ask a source that delivers five levels of this product",
+            ),
+            FetchError::Stopped => {
+                Self::new("interrupted", ErrorClass::Unavailable, what, "run the command again and let it end")
+            }
             FetchError::Range { .. } => Self::new("bad_range", ErrorClass::User, what, "give the earlier day first"),
             FetchError::Busy { .. } => Self::new(
                 "source_busy",

@@ -6,17 +6,65 @@
 
 mod download;
 mod error;
+mod l5_start;
 mod ledger;
+mod probe;
 mod record;
+mod repair;
 mod spool;
 
-pub use download::{DownloadOptions, DownloadReport, DownloadedSymbol, Source, download};
+pub use download::{DownloadOptions, DownloadReport, DownloadedSymbol, download};
 pub use error::FetchError;
+pub use l5_start::{L5Start, find_l5_start};
 pub use ledger::{EMPTY_DAYS, SKIP_LEDGER, Skip, load_empty_days, load_skips};
 pub use record::{RecordOptions, RecordProgress, RecordReport, RecordedSymbol, record};
+pub use repair::{
+    CheckedDay, CheckedGap, Defect, PROVIDER_ANSWERS, ProviderAnswer, RepairAction, RepairDay, RepairPlan, RepairScope,
+    apply_repair, load_answers, plan_repair,
+};
 
-use ghtrader_core::{Calendar, ExchangeTimeNs, NS_PER_S, TradingDay};
-use ghtrader_market::diff::Instrument;
+use ghtrader_core::{Calendar, ContractTable, ExchangeTimeNs, NS_PER_S, TradingDay};
+use ghtrader_market::diff::{Instrument, MarketClient};
+use ghtrader_store::{Store, StoreError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long one look at the line takes at most, so that a call to stop is heard.
+const TURN: Duration = Duration::from_millis(200);
+
+/// What a download, a recording or a question works with.
+pub struct Source<'a> {
+    /// The line.
+    pub client: &'a mut MarketClient,
+    /// Where symbol-days go.
+    pub store: &'a dyn Store,
+    /// Trading days.
+    pub calendar: &'a Calendar,
+    /// Price ticks and multipliers.
+    pub table: &'a ContractTable,
+    /// Folder of the runs: spools, and rejected rows.
+    pub runs_dir: &'a Path,
+    /// Somebody wants this to end.
+    pub stop: &'a AtomicBool,
+}
+
+impl Source<'_> {
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits, not longer than until somebody wants this to end; a line that is open is kept alive by its own thread.
+    fn wait(&self, time: Duration) -> Result<(), StoreError> {
+        // Others may write while nothing comes.
+        self.store.yield_writer()?;
+        let until = self.client.now() + time;
+        while self.client.now() < until && !self.stopping() {
+            std::thread::sleep(TURN.min(until.saturating_sub(self.client.now())));
+        }
+        Ok(())
+    }
+}
 
 const HOUR_NS: i64 = 3_600 * NS_PER_S;
 /// From this hour on, Shanghai time, a trading day brings no more rows.

@@ -1,10 +1,10 @@
 //! Records what happens, tick by tick, into spools that survive the process, and puts each day into the store when it
 //! is over. A line that is cut is made again and its gap is read from the past; what cannot be had is said.
 
-use super::download::{Source, lock, source_trouble_kind, store_spooled, told_of};
+use super::download::{lock, source_trouble_kind, store_spooled, told_of};
 use super::error::FetchError;
 use super::spool::{Spool, source_dir};
-use super::{day_end_ns, day_start_ns, is_over};
+use super::{Source, TURN, day_end_ns, day_start_ns, is_over};
 use crate::{ImportOutcome, ImportedDay};
 use ghtrader_core::{ContractId, ExchangeTimeNs, TradingDay};
 use ghtrader_market::diff::{
@@ -13,11 +13,8 @@ use ghtrader_market::diff::{
 use ghtrader_store::Dataset;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long one look at the line takes at most, so that a call to stop is heard.
-const TURN: Duration = Duration::from_millis(200);
 /// How often days are looked at that may be over by the clock.
 const SEAL_PAUSE: Duration = Duration::from_secs(1);
 /// How often the source is asked for its day, at most.
@@ -164,14 +161,10 @@ struct Recording<'r, 'a> {
 }
 
 impl Recording<'_, '_> {
-    fn stopping(&self) -> bool {
-        self.source.stop.load(Ordering::Relaxed)
-    }
-
     /// Makes a connection, however long it takes; only what waiting cannot mend is an error.
     fn connect(&mut self) -> Result<(), FetchError> {
         let mut tries = 0;
-        while !self.stopping() {
+        while !self.source.stopping() {
             let error = match self.source.client.open() {
                 Ok(()) => return Ok(()),
                 Err(e) if source_trouble_kind(&e).is_none() => return Err(e.into()),
@@ -180,11 +173,7 @@ impl Recording<'_, '_> {
             tries += 1;
             let wait = self.options.retry.backoff(tries, chance());
             tracing::warn!(%error, wait_s = wait.as_secs_f64(), "no connection to the source");
-            self.source.store.yield_writer()?;
-            let until = self.source.client.now() + wait;
-            while self.source.client.now() < until && !self.stopping() {
-                std::thread::sleep(TURN.min(until.saturating_sub(self.source.client.now())));
-            }
+            self.source.wait(wait)?;
         }
         Ok(())
     }
@@ -210,7 +199,7 @@ impl Recording<'_, '_> {
                     return Err(error.into());
                 }
                 self.cut(error.to_string(), &mut [])?;
-                if self.stopping() {
+                if self.source.stopping() {
                     return Ok(Vec::new());
                 }
             }
@@ -224,7 +213,7 @@ impl Recording<'_, '_> {
             message: format!("one line takes {MAX_QUOTES_A_LINE}: {e}"),
         })?;
         let mut quoted: BTreeSet<String> = BTreeSet::new();
-        while quoted.len() < symbols.len() && !self.stopping() {
+        while quoted.len() < symbols.len() && !self.source.stopping() {
             if let Turn::Closed(why) = self.source.client.turn(TURN) {
                 self.cut(why, &mut [])?;
             }
@@ -305,7 +294,7 @@ impl Recording<'_, '_> {
 
     fn run(&mut self, tapes: &mut [Tape]) -> Result<(), FetchError> {
         let mut looked = Duration::ZERO;
-        while !self.stopping() && !tapes.iter().all(|t| t.done) {
+        while !self.source.stopping() && !tapes.iter().all(|t| t.done) {
             let turn = self.source.client.turn(TURN);
             let events = self.source.client.events();
             if events.contains(&LineEvent::Dumb) {

@@ -24,6 +24,8 @@ const DEFAULT_PORT: u16 = 9000;
 const ANSWER: Duration = Duration::from_secs(120);
 /// A server that is not there at all is told at once: nothing has been asked of it yet.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
+/// By how much this side's patience is longer than what a server is told, so that its own word arrives.
+const LATE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// An answer that is larger than any day.
@@ -31,6 +33,12 @@ const LARGEST_ANSWER: u64 = 16 << 30;
 
 /// A row of an answer.
 pub(super) type Row = Vec<Value>;
+
+/// A query of a person's: it is asked once, and given up when its time is over.
+pub(super) struct Ask<'a> {
+    pub(super) statement: &'a str,
+    pub(super) time: Duration,
+}
 
 /// A failure that another try may mend, or one that it will not.
 enum Fault {
@@ -144,6 +152,36 @@ impl Server {
         }
         let Some(Value::Array(rows)) = answer.get("dataset") else { return Ok(Vec::new()) };
         Ok(rows.iter().filter_map(|row| row.as_array().cloned()).collect())
+    }
+
+    /// The whole answer to a query. The server stops it where it looks at the time; this side does in any case.
+    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value, StoreError> {
+        let failed = |why: String| StoreError::SqlFailed { engine: self.url.clone(), why };
+        let late = || StoreError::SqlTimeout { engine: self.url.clone(), limit_s: ask.time.as_secs_f64() };
+        let limit = Some(ask.time + LATE);
+        let mut request = self.agent.get(format!("{}/exec", self.url)).query("query", ask.statement);
+        request = request.header("statement-timeout", ask.time.as_millis().to_string());
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.config().timeout_global(limit).timeout_recv_response(limit).build();
+        let lost = |e: ureq::Error| match e {
+            ureq::Error::Timeout(_) => late(),
+            e => StoreError::Unreachable { url: self.url.clone(), why: e.to_string() },
+        };
+        let mut answer = request.call().map_err(lost)?;
+        let status = answer.status();
+        let bytes = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().map_err(lost)?;
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        match body.get("error").and_then(Value::as_str) {
+            Some(why) if why.contains("timeout, query aborted") => Err(late()),
+            Some(why) if !matches!(status.as_u16(), 401 | 403) => Err(failed(why.to_owned())),
+            None if status.is_success() => Ok(body),
+            _ => match self.fault(status, "a query", &String::from_utf8_lossy(&bytes)) {
+                Fault::Lasting(error) => Err(error),
+                Fault::Passing(why) => Err(StoreError::Unreachable { url: self.url.clone(), why }),
+            },
+        }
     }
 
     /// The rows of a query as a Parquet file.

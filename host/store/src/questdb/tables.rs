@@ -46,7 +46,7 @@ impl Kind {
     }
 
     /// Columns with their types, the designated time first.
-    fn columns(self) -> Vec<(&'static str, &'static str)> {
+    pub(super) fn columns(self) -> Vec<(&'static str, &'static str)> {
         let rows = [("datetime", "TIMESTAMP_NS"), ("symbol", "SYMBOL"), ("trading_day", "SYMBOL"), ("build", "SYMBOL")];
         let floats = || Column::floats().map(|c| (c.name(), "DOUBLE"));
         match self {
@@ -102,7 +102,7 @@ impl Kind {
     }
 
     /// Columns that tell rows apart: a row that comes again with the same key takes the place of the first.
-    const fn keys(self) -> &'static [&'static str] {
+    pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Ticks | Self::MainL5 | Self::Columns => &["datetime", "symbol", "seq", "build"],
             Self::Manifest => &["trading_day", "dataset", "symbol"],
@@ -144,8 +144,7 @@ impl Tables {
 
     /// Makes the tables that are missing and compares those that are there.
     pub(super) fn prepare(&self, server: &Server, writable: bool) -> Result<(), StoreError> {
-        let there = server
-            .sql(&format!("SELECT table_name, walEnabled FROM tables() WHERE table_name LIKE '{}_%'", self.prefix))?;
+        let there = self.there(server)?;
         let mut made = false;
         for kind in Kind::ALL {
             let name = self.name(kind);
@@ -172,7 +171,17 @@ impl Tables {
         Ok(())
     }
 
-    fn ddl(&self, kind: Kind) -> String {
+    /// Names of the tables behind the prefix, and whether each has a write-ahead log.
+    pub(super) fn there(&self, server: &Server) -> Result<Vec<Row>, StoreError> {
+        server.sql(&format!("SELECT table_name, walEnabled FROM tables() WHERE table_name LIKE '{}_%'", self.prefix))
+    }
+
+    /// Columns of a table as the server has them: name, type, whether it is one of the keys.
+    pub(super) fn columns_there(&self, server: &Server, kind: Kind) -> Result<Vec<Row>, StoreError> {
+        server.sql(&format!("SELECT \"column\", type, upsertKey FROM table_columns('{}')", self.name(kind)))
+    }
+
+    pub(super) fn ddl(&self, kind: Kind) -> String {
         let columns = kind.columns();
         let listed: Vec<String> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
         format!(
@@ -188,7 +197,7 @@ impl Tables {
     /// Refuses a table that lacks a column, has one of another type, or would keep a row that comes twice.
     fn check(&self, server: &Server, kind: Kind, wal: Option<bool>) -> Result<(), StoreError> {
         let name = self.name(kind);
-        let found = server.sql(&format!("SELECT \"column\", type, upsertKey FROM table_columns('{name}')"))?;
+        let found = self.columns_there(server, kind)?;
         let refuse =
             |why: String| Err(StoreError::ServerSchema { url: server.url().to_owned(), table: name.clone(), why });
         if wal != Some(true) {
@@ -275,7 +284,7 @@ fn suspended(server: &Server, row: &Row) -> StoreError {
 }
 
 /// A text of an answer, empty if it is null.
-pub(super) fn text(row: &Row, at: usize) -> &str {
+pub(super) fn text(row: &[Value], at: usize) -> &str {
     row.get(at).and_then(Value::as_str).unwrap_or_default()
 }
 

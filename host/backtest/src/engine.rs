@@ -5,6 +5,7 @@
 //! earlier, the exchange is put back and matched again up to the action. Both sides are deterministic, so the outcome
 //! is that of row by row, whatever the blocks.
 
+mod ahead;
 mod live;
 mod pass;
 mod roll;
@@ -18,6 +19,7 @@ use crate::latency::LatencySpec;
 use crate::record::{EquityPoint, FillRecord, MARKOUT_ROWS, OrderEnd, OrderRecord, Record, TakerBooks};
 use crate::spec::{BeyondBookName, FillModelName, MarkName, RollSpec, RunSpec, TakerBookName};
 use crate::{BacktestError, record::DayRecord};
+use ahead::{AHEAD, Ahead, Answering, Looked, Told};
 use ghtrader_core::{Column, ContractSpec, SessionWindow, TickView, TradingDay};
 use ghtrader_exchange::{BeyondBook, MatchConfig, MatchEvent, Matching, NewOrder, PreparedDay, TakerBook};
 use ghtrader_kernels::wire::{Action, Boundary, Event, Offset, RejectReason, Side};
@@ -107,68 +109,6 @@ impl EngineSettings {
             block_rows,
             seed: spec.seed,
         }
-    }
-}
-
-/// Rows that the exchange at least matches ahead while orders work; doubled as long as the strategy stays silent. The
-/// second number is of those rows on which more happens than that queues move: strategies like to act on them.
-const AHEAD: Ahead = Ahead { rows: 8, moves: 1 };
-
-#[derive(Debug, Clone, Copy)]
-struct Ahead {
-    rows: usize,
-    moves: usize,
-}
-
-/// How far the exchange was matched before the strategy was asked.
-#[derive(Debug, Clone, Copy)]
-struct Looked {
-    /// The last row that was.
-    matched: usize,
-    /// The row up to which the strategy may run.
-    until: usize,
-}
-
-/// What was the last thing before a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// Nothing: the rows that could be matched ahead ended there.
-    Nothing,
-    /// The exchange answered what the strategy had just done.
-    Answer,
-    /// An order filled.
-    Fill,
-}
-
-impl Told {
-    fn of(acted: bool, news: &[MatchEvent]) -> Self {
-        if news.iter().any(|event| matches!(event, MatchEvent::Filled { .. })) {
-            Self::Fill
-        } else if acted {
-            Self::Answer
-        } else {
-            Self::Nothing
-        }
-    }
-}
-
-/// Whether the strategy acts on the very row behind which it was told something, as it did the last times: then nothing is
-/// matched ahead, which would be for nothing.
-#[derive(Debug, Clone, Copy)]
-struct Answering {
-    next: Told,
-    /// By [`Told`], 0 to 3.
-    confidence: [u8; 3],
-}
-
-impl Answering {
-    fn likely(&self) -> bool {
-        self.confidence[self.next as usize] >= 2
-    }
-
-    fn learn(&mut self, at_once: bool) {
-        let confidence = &mut self.confidence[self.next as usize];
-        *confidence = if at_once { (*confidence + 1).min(3) } else { confidence.saturating_sub(1) };
     }
 }
 
@@ -269,7 +209,7 @@ impl Engine {
             day_equity_cny: initial_cny,
             next_point_ns: i64::MIN,
             ahead: AHEAD,
-            answering: Answering { next: Told::Nothing, confidence: [0; 3] },
+            answering: Answering::default(),
             settings,
         }
     }
@@ -397,33 +337,6 @@ impl Engine {
             self.take_news(run, row);
         }
         Ok(row)
-    }
-
-    /// Matches behind `row` as far as the strategy may run before it has to be told something.
-    ///
-    /// With orders working the exchange can be put back to `row` from the checkpoint, if it went further than that.
-    fn look_ahead(&mut self, day: &Day<'_>, row: usize, limit: usize) -> Looked {
-        if self.matching.is_idle() {
-            return Looked { matched: row, until: limit };
-        }
-        if self.answering.likely() {
-            return Looked { matched: row, until: row + 1 };
-        }
-        let rows = day.view.rows();
-        let window = limit.min(row + self.ahead.rows);
-        // Behind the last row there is only the day's end, which comes after the strategy has seen that row.
-        if row + 1 >= rows {
-            return Looked { matched: row, until: window };
-        }
-        self.checkpoint.clone_from(&self.matching);
-        let to = (window + 1).min(rows);
-        let next = self.matching.advance_within(day.prepared, row + 1, to, self.ahead.moves, &mut self.news);
-        let until = match self.news.is_empty() {
-            // News of a row comes before the strategy sees it.
-            false => next - 1,
-            true => next.min(window),
-        };
-        Looked { matched: next - 1, until }
     }
 
     /// Adds what the host tells the strategy before it sees `row`.

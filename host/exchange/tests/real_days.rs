@@ -20,11 +20,12 @@ fn days(file: &str) -> Vec<PreparedDay> {
     let contract = source.contract.clone();
     let variety = contract.variety();
     let prepare = |part: ghtrader_market::DayPart| {
-        let phases = Calendar::builtin().day_phases(variety, part.day);
+        let date = part.day;
+        let phases = Calendar::builtin().day_phases(variety, date);
         let day = SymbolDay::assemble(&contract, &phases, vec![part]);
-        let terms = contract_spec(variety, part.day).unwrap();
-        let double_sided = is_double_sided(variety.exchange(), part.day);
-        let spec = PrepareSpec::of_day(Calendar::builtin(), variety, part.day, &terms, double_sided);
+        let terms = contract_spec(variety, date).unwrap();
+        let double_sided = is_double_sided(variety.exchange(), date);
+        let spec = PrepareSpec::of_day(Calendar::builtin(), variety, date, &terms, double_sided);
         PreparedDay::prepare(&day.ticks.view(), &spec).unwrap()
     };
     source.read(&options).unwrap().days.into_iter().map(prepare).collect()

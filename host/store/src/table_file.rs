@@ -6,7 +6,7 @@ use arrow_array::types::{
 };
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use ghtrader_core::TradingDay;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::basic::{Compression, ZstdLevel};
@@ -102,7 +102,7 @@ pub struct TableWriter<W: Write + Send> {
 enum State<W: Write + Send> {
     /// The first part says which columns there are.
     Empty(W),
-    Begun(Box<ArrowWriter<W>>),
+    Begun(Box<ArrowWriter<W>>, SchemaRef),
     Broken,
 }
 
@@ -123,18 +123,20 @@ impl<W: Write + Send> TableWriter<W> {
 
     fn add(&mut self, columns: Vec<(&str, TableColumn<'_>)>) -> Result<(), ParquetError> {
         let batch = batch_of(columns)?;
-        let mut writer = match std::mem::replace(&mut self.state, State::Broken) {
+        let (mut writer, schema) = match std::mem::replace(&mut self.state, State::Broken) {
             State::Empty(out) => {
                 let options =
                     ArrowWriterOptions::new().with_properties(properties(&[])?).with_skip_arrow_metadata(true);
-                Box::new(ArrowWriter::try_new_with_options(out, batch.schema(), options)?)
+                (Box::new(ArrowWriter::try_new_with_options(out, batch.schema(), options)?), batch.schema())
             }
-            State::Begun(writer) => writer,
+            // The library compares types alone.
+            State::Begun(writer, schema) if schema == batch.schema() => (writer, schema),
+            State::Begun(..) => return Err(ParquetError::General("a part has other columns than the first".into())),
             State::Broken => return Err(ParquetError::General("it broke off before".into())),
         };
         writer.write(&batch)?;
         writer.flush()?;
-        self.state = State::Begun(writer);
+        self.state = State::Begun(writer, schema);
         Ok(())
     }
 
@@ -144,7 +146,7 @@ impl<W: Write + Send> TableWriter<W> {
     /// As [`Self::write`]; a table without a part cannot be ended.
     pub fn finish(self, identity: &[(&str, String)]) -> Result<W, StoreError> {
         let end = |state: State<W>| -> Result<W, ParquetError> {
-            let State::Begun(mut writer) = state else {
+            let State::Begun(mut writer, _) = state else {
                 return Err(ParquetError::General("it has no rows".into()));
             };
             entries(identity).into_iter().for_each(|entry| writer.append_key_value_metadata(entry));

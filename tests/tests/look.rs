@@ -409,6 +409,22 @@ fn an_export_holds_every_row_and_says_where_it_comes_from() {
     fails(&["--out", "x.csv", "--from", "2030-01-01"], "days_missing");
     fails(&["--out", "x.csv", "--from", "2025-07-03", "--to", "2025-07-02"], "bad_range");
     fails(&["--out", "x.csv", "--max-rows", "0"], "usage");
+    fails(&["--out", "x.csv", "--columns", "volume,volume"], "unknown_column");
+    std::fs::create_dir(dir.path().join("folder.csv")).unwrap();
+    program.fails(&["data", "export", "--var", "cu", "--out", "folder.csv"], 2, "export_unwritten");
+    #[cfg(unix)]
+    {
+        program.fails(
+            &["data", "export", "--var", "cu", "--format", "csv", "--out", "/dev/null"],
+            2,
+            "export_unwritten",
+        );
+        std::os::unix::fs::symlink("all.csv", dir.path().join("link.csv")).unwrap();
+        let linked = export(&["--out", "link.csv", "--max-rows", "10"]);
+        assert!(dir.path().join("link.csv").is_symlink(), "what a link points to is replaced, not the link");
+        assert_eq!((linked["rows"].as_u64(), csv(&dir.path().join("all.csv")).1.len()), (Some(10), 10));
+        export(&["--out", "all.csv"]);
+    }
     program.fails(
         &["data", "export", "--symbol", "SHFE.cu2508", "--adjust", "ratio", "--out", "x.csv"],
         2,
@@ -491,6 +507,23 @@ fn an_adjusted_series_has_no_jump() {
         }
     }
     assert!(ghtrader_tests::stored(dir.path()) == stored, "reading changes nothing");
+
+    // Another schedule, and main_l5 not yet built by it: its factors are not those of the rows that are there.
+    let shown = program.ok(&["main", "show", "--var", "cu"]);
+    let days = shown["rows"].as_array().unwrap();
+    let text = |day: &Value, key: &str| day[key].as_str().unwrap().to_owned();
+    let mut switches = format!("{},{}\n", text(&days[0], "date"), text(&days[0], "main_contract"));
+    for later in days.windows(3).filter(|w| w[0]["main_contract"] != w[1]["main_contract"]).map(|w| &w[2]) {
+        switches += &format!("{},{}\n", text(later, "date"), text(later, "main_contract"));
+    }
+    std::fs::write(dir.path().join("switches.csv"), switches).unwrap();
+    program.ok(&["main", "schedule", "--var", "cu", "--source", "file", "--file", "switches.csv"]);
+    let args = ["data", "export", "--var", "cu", "--adjust", "difference", "--out", "wrong.csv"];
+    program.fails(&args, 1, "schedule_mismatch");
+    assert!(!dir.path().join("wrong.csv").exists());
+    program.fails(&["main", "schedule", "--var", "cu", "--source", "oi", "--file", "switches.csv"], 2, "usage");
+    std::fs::write(dir.path().join("gold.csv"), "2025-07-01,SHFE.au2508\n").unwrap();
+    program.fails(&["main", "schedule", "--var", "cu", "--source", "file", "--file", "gold.csv"], 2, "bad_schedule");
 }
 
 /// D-15: tables of an older form are told, changed only when asked, and used afterwards with what they held.

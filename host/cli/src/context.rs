@@ -206,9 +206,24 @@ fn found_root() -> Option<PathBuf> {
     here.ancestors().find(|dir| dir.join("ghtrader.toml").is_file()).map(Path::to_path_buf)
 }
 
+/// The file that an output takes the place of: what a link points to. A device, a pipe or a folder is never replaced.
+pub(crate) fn replaced_by(path: &Path) -> std::io::Result<PathBuf> {
+    let path = match std::fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => std::fs::canonicalize(path)?,
+        _ => path.to_path_buf(),
+    };
+    match std::fs::symlink_metadata(&path) {
+        Ok(there) if !there.is_file() => {
+            Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "it is there and is no file"))
+        }
+        _ => Ok(path),
+    }
+}
+
 /// Writes a file so that readers see the old or the new one: temporary name, fsync, rename.
 pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
     let failed = |e: &std::io::Error| io_problem("unwritable", &format!("cannot write {}", path.display()), e);
+    let path = &*replaced_by(path).map_err(|e| failed(&e))?;
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|e| failed(&e))?;
     }

@@ -61,6 +61,14 @@ pub enum PipelineError {
         /// The schedule that governs.
         schedule_hash: String,
     },
+    /// Rows that another main schedule chose than the one whose rolls are to be taken out.
+    #[error("{symbol}: the rows of {day} were chosen by another main schedule than the stored one")]
+    OtherSchedule {
+        /// The continuous symbol.
+        symbol: String,
+        /// The first such day.
+        day: TradingDay,
+    },
     /// A roll whose gap cannot be told.
     #[error("the roll from {from} to {to} has no gap: {contract} has no close on {day}")]
     RollGapUnknown {
@@ -200,6 +208,12 @@ impl From<PipelineError> for Problem {
                 ErrorClass::Negative,
                 what,
                 "build the schedule over all stored days, or use an empty data folder",
+            ),
+            PipelineError::OtherSchedule { .. } => Self::new(
+                "schedule_mismatch",
+                ErrorClass::Negative,
+                what,
+                "run `ghtrader main build` first, or take prices as traded (--adjust none)",
             ),
             PipelineError::RollGapUnknown { .. } => {
                 user("roll_gap_unknown", what, "import that contract's day, or take prices as traded (--adjust none)")

@@ -13,6 +13,7 @@ use crate::validate::json;
 use ghtrader_core::{Column, ContractId, Digest, ExchangeTimeNs, Phase, TickTable, TickView, TradingDay, Variety};
 use ghtrader_store::{Counting, Dataset, Manifest, Store, TableColumn, TableWriter};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
@@ -152,7 +153,7 @@ impl Sink {
 ///
 /// # Errors
 /// `bad_symbol`, `days_missing` if no day is in the range, `too_many_rows` for a worksheet, `adjust_needs_main` for a
-/// contract, `roll_gap_unknown`, `schedule_empty` for an adjustment without a schedule, `disk_full`, `export_unwritten`, and
+/// contract, `roll_gap_unknown`, `schedule_mismatch`, `schedule_empty` for an adjustment without a schedule, `disk_full`, `export_unwritten`, and
 /// those of the store.
 pub fn export(store: &dyn Store, options: &ExportOptions<'_>, file: File) -> Result<Provenance, PipelineError> {
     let (dataset, symbol, variety) = resolve(options.symbol)?;
@@ -162,7 +163,7 @@ pub fn export(store: &dyn Store, options: &ExportOptions<'_>, file: File) -> Res
     if options.format == ExportFormat::Xlsx && most > MAX_XLSX_ROWS {
         return Err(PipelineError::TooManyRows { rows: most, bound: MAX_XLSX_ROWS });
     }
-    let segments = segments_of(store, dataset, &variety, options.adjust)?;
+    let (segments, hashes) = segments_of(store, dataset, &variety, options.adjust)?;
     let columns: Vec<Column> =
         if options.columns.is_empty() { Column::floats().collect() } else { options.columns.clone() };
     let names = head(dataset).into_iter().chain(columns.iter().map(|c| c.name()));
@@ -203,13 +204,10 @@ pub fn export(store: &dyn Store, options: &ExportOptions<'_>, file: File) -> Res
         let segment = manifest.underlying.as_ref().map(|u| u.segment_id);
         let segment =
             segments.iter().find(|s| Some(s.segment_id) == segment && s.first_day <= day && day <= s.last_day);
-        if options.adjust != Adjustment::None && segment.is_none() {
-            return Err(PipelineError::ScheduleMismatch {
-                symbol,
-                days: 1,
-                first: day,
-                schedule_hash: manifest.underlying.as_ref().map(|u| u.schedule_hash.clone()).unwrap_or_default(),
-            });
+        // Factors are those of the schedule at hand: rows that another one chose are not to be moved by them.
+        let same = manifest.underlying.as_ref().is_some_and(|u| hashes.get(&day) == Some(&u.schedule_hash));
+        if options.adjust != Adjustment::None && (segment.is_none() || !same) {
+            return Err(PipelineError::OtherSchedule { symbol, day });
         }
         let adjusted: Option<TickTable> = segment.map(|segment| segment.apply(&rows));
         let rows = adjusted.as_ref().map_or(rows, TickTable::view);
@@ -266,9 +264,9 @@ fn segments_of(
     dataset: Dataset,
     variety: &Variety,
     adjust: Adjustment,
-) -> Result<Vec<SegmentAdjustment>, PipelineError> {
+) -> Result<(Vec<SegmentAdjustment>, BTreeMap<TradingDay, String>), PipelineError> {
     if adjust == Adjustment::None {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     if dataset != Dataset::MainL5 {
         return Err(PipelineError::AdjustNeedsMain);
@@ -277,7 +275,7 @@ fn segments_of(
         variety: variety.to_string(),
         source: crate::ScheduleError::Empty { reason: "none is stored".to_owned() },
     })?;
-    segment_adjustments(store, &schedule, adjust)
+    Ok((segment_adjustments(store, &schedule, adjust)?, schedule.hashes()))
 }
 
 fn finish(sink: Sink, provenance: &Provenance, with_provenance: bool) -> Result<(), PipelineError> {

@@ -342,18 +342,23 @@ pub fn schedule_from_events(
     Ok(MainSchedule { schedule_hash: Schedule::hash_of(&rows), rows, rolls, warnings: Vec::new() })
 }
 
-/// Reads switches from a file of lines `date,contract`; empty lines, `#` comments and a header `date,contract` are skipped.
+/// Reads a variety's switches from a file of lines `date,contract`; empty lines, `#` comments and a header `date,contract`
+/// are skipped.
 ///
 /// # Errors
-/// `BadLine` with its number.
-pub fn parse_events(text: &str) -> Result<Vec<(TradingDay, ContractId)>, ScheduleError> {
+/// `BadLine` with its number, for another product's contract as well.
+pub fn parse_events(text: &str, variety: &Variety) -> Result<Vec<(TradingDay, ContractId)>, ScheduleError> {
     let mut events = Vec::new();
-    for (n, line) in text.lines().enumerate() {
+    // Spreadsheets begin a text with a byte order mark.
+    for (n, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') || (n == 0 && line.eq_ignore_ascii_case("date,contract")) {
             continue;
         }
-        let event = line.split_once(',').and_then(|(day, contract)| Some((day.parse().ok()?, contract.parse().ok()?)));
+        let event = line.split_once(',').and_then(|(day, contract)| {
+            let contract: ContractId = contract.parse().ok()?;
+            (contract.variety() == variety).then_some((day.parse().ok()?, contract))
+        });
         events.push(event.ok_or_else(|| ScheduleError::BadLine { line: n + 1, text: line.to_owned() })?);
     }
     Ok(events)
@@ -397,13 +402,15 @@ mod tests {
     /// D-20
     #[test]
     fn the_documented_example_has_its_hash() {
-        let events = parse_events("date,contract\n2025-01-02,SHFE.cu2501\n# roll\n2025-01-04,cu2502\n").unwrap();
+        let cu = "SHFE.cu".parse().unwrap();
+        let events = parse_events("\u{feff}date,contract\n2025-01-02,SHFE.cu2501\n# roll\n2025-01-04,cu2502\n", &cu);
+        let events = events.unwrap();
         let days = ["2025-01-02", "2025-01-03", "2025-01-04"].map(day);
         let s = schedule_from_events(&events, &days).unwrap();
         assert_eq!(s.schedule_hash, "f25225a1507bb808");
         assert_eq!(s.rolls.len(), 1);
-        for bad in ["2025-01-02", "x,cu2501", "2025-01-02,cu"] {
-            assert!(matches!(parse_events(bad), Err(ScheduleError::BadLine { line: 1, .. })), "{bad}");
+        for bad in ["2025-01-02", "x,cu2501", "2025-01-02,cu", "2025-01-02,SHFE.au2508"] {
+            assert!(matches!(parse_events(bad, &cu), Err(ScheduleError::BadLine { line: 1, .. })), "{bad}");
         }
     }
 

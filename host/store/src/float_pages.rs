@@ -60,6 +60,9 @@ pub(crate) fn read_floats(
             None => false,
         };
         if some_null {
+            if !streams.len().is_multiple_of(WIDTH) {
+                return Err(cut_off(name));
+            }
             scratch.clear();
             join(streams, &mut scratch);
             let mut stored = scratch.iter();
@@ -75,6 +78,9 @@ pub(crate) fn read_floats(
             }
             join(streams, &mut values);
         }
+    }
+    if values.len() != rows {
+        return Err(ParquetError::General(format!("its column {name} has {} values for {rows} rows", values.len())));
     }
     Ok(Some(values))
 }

@@ -1,7 +1,7 @@
 //! `ghtrader data export`, `ghtrader main rolls`: stored rows for other programs, rolls taken out if asked for.
 
 use crate::args::{Export, FormatName, OrderName, Rolls};
-use crate::context::{Context, io_problem, publish};
+use crate::context::{Context, io_problem, publish, replaced_by};
 use crate::output::{emit, grouped, table};
 use ghtrader_batch::stored_schedule;
 use ghtrader_core::{Column, Digest, ErrorClass, Problem, Variety};
@@ -11,6 +11,8 @@ use ghtrader_pipeline::{
 };
 use serde::Serialize;
 use serde_json::json;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 #[derive(Serialize)]
@@ -45,21 +47,43 @@ pub(crate) fn run(context: &Context, flags: &Export) -> Result<(), Problem> {
         to: flags.to,
         format,
         adjust: flags.adjust.adjustment(),
-        columns: flags.columns.iter().map(|name| column(name)).collect::<Result<_, _>>()?,
+        columns: columns(&flags.columns)?,
         max_rows: flags.max_rows,
         descending: flags.order == OrderName::Desc,
         provenance: !flags.no_provenance,
     };
-    let out = &flags.out;
-    let failed = |e: &std::io::Error| io_problem("export_unwritten", &format!("cannot write {}", out.display()), e);
+    let named = flags.out.display();
+    let failed = |e: &std::io::Error| io_problem("export_unwritten", &format!("cannot write {named}"), e);
+    let out = replaced_by(&flags.out).map_err(|e| failed(&e))?;
     let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_folder(folder).map_err(|e| failed(&e))?;
-    let temporary = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder).map_err(|e| failed(&e))?;
-    let file = temporary.reopen().map_err(|e| failed(&e))?;
-    let provenance = export(&*context.store()?, &options, file)?;
-    let (file_sha256, bytes) = digest_of(temporary.path()).map_err(|e| failed(&e))?;
+    let (temporary, file) = hidden(&out).map_err(|e| failed(&e))?;
+    let exported = write(context, &options, &out, &temporary, &file, &failed);
+    if exported.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    let (file_sha256, bytes, provenance) = exported?;
+    sync_folder(folder).map_err(|e| failed(&e))?;
+    emit(context.json, &Exported { file: &flags.out, bytes, file_sha256, provenance }, |e| {
+        let more = if e.provenance.truncated { ", more are stored" } else { "" };
+        let (rows, days) = (grouped(e.provenance.rows as i64), e.provenance.days.len());
+        format!("{}: {rows} rows of {days} days{more}, {} bytes", e.file.display(), grouped(e.bytes as i64))
+    })
+}
+
+/// Writes rows into a file beside the output, then puts it in the output's place.
+fn write(
+    context: &Context,
+    options: &ExportOptions<'_>,
+    out: &Path,
+    temporary: &Path,
+    file: &File,
+    failed: &dyn Fn(&std::io::Error) -> Problem,
+) -> Result<(Digest, u64, Provenance), Problem> {
+    let provenance = export(&*context.store()?, options, file.try_clone().map_err(|e| failed(&e))?)?;
+    let (file_sha256, bytes) = digest_of(temporary).map_err(|e| failed(&e))?;
     let beside = beside(out);
-    if format == ExportFormat::Csv && options.provenance {
+    if options.format == ExportFormat::Csv && options.provenance {
         // Rows are published last: whoever finds them finds what they are.
         let text = json!({ "file_sha256": file_sha256, "provenance": provenance });
         publish(&beside, format!("{text:#}\n").as_bytes())?;
@@ -69,14 +93,31 @@ pub(crate) fn run(context: &Context, flags: &Export) -> Result<(), Problem> {
         // That of an older export would say something else of these rows.
         return Err(failed(&e));
     }
-    readable(&temporary).map_err(|e| failed(&e))?;
-    temporary.persist(out).map_err(|e| failed(&e.error))?;
-    sync_folder(folder).map_err(|e| failed(&e))?;
-    emit(context.json, &Exported { file: out, bytes, file_sha256, provenance }, |e| {
-        let more = if e.provenance.truncated { ", more are stored" } else { "" };
-        let (rows, days) = (grouped(e.provenance.rows as i64), e.provenance.days.len());
-        format!("{}: {rows} rows of {days} days{more}, {} bytes", e.file.display(), grouped(e.bytes as i64))
-    })
+    std::fs::rename(temporary, out).map_err(|e| failed(&e))?;
+    Ok((file_sha256, bytes, provenance))
+}
+
+/// The hidden file beside an output, locked: what a killed export left in it is written over, and of two exports to one
+/// output the second is refused.
+fn hidden(out: &Path) -> std::io::Result<(PathBuf, File)> {
+    let mut name = OsString::from(".");
+    name.push(out.file_name().unwrap_or_default());
+    name.push(".tmp");
+    let path = out.with_file_name(name);
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(std::io::Error::other("another export is writing it")),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+        // The one before may just have put it in the output's place.
+        if !is_at(&file, &path)? {
+            continue;
+        }
+        file.set_len(0)?;
+        return Ok((path, file));
+    }
 }
 
 /// Where the provenance of a file without room for it goes.
@@ -86,21 +127,32 @@ fn beside(out: &Path) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// Temporary files are their owner's alone; an export is for others.
 #[cfg(unix)]
-fn readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = file.metadata()?;
+    Ok(std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())))
 }
 
 #[cfg(not(unix))]
-fn readable(_: &tempfile::NamedTempFile) -> std::io::Result<()> {
-    Ok(())
+fn is_at(_: &File, _: &Path) -> std::io::Result<bool> {
+    Ok(true)
 }
 
 fn digest_of(path: &Path) -> std::io::Result<(Digest, u64)> {
     let bytes = std::fs::read(path)?;
     Ok((Digest::of(&bytes), bytes.len() as u64))
+}
+
+fn columns(names: &[String]) -> Result<Vec<Column>, Problem> {
+    let columns: Vec<Column> = names.iter().map(|name| column(name)).collect::<Result<_, _>>()?;
+    match (1..columns.len()).find(|at| columns[..*at].contains(&columns[*at])) {
+        None => Ok(columns),
+        Some(at) => {
+            let what = format!("`{}` is named twice", columns[at].name());
+            Err(Problem::new("unknown_column", ErrorClass::User, what, "name each column once"))
+        }
+    }
 }
 
 fn column(name: &str) -> Result<Column, Problem> {

@@ -78,6 +78,10 @@ pub(crate) fn schedule_source(
     };
     let in_schedule = |source| PipelineError::Schedule { variety: var.to_string(), source };
     Ok(match by {
+        Source::Oi if file.is_some() => {
+            let what = "--file is read for --source file and vendor; open interest chooses by what is stored";
+            return Err(Problem::new("usage", ErrorClass::User, what, "leave --file out, or name the source"));
+        }
         Source::Oi => ScheduleSource::OpenInterest(rule(context, var)),
         Source::Vendor => {
             let table = match file {
@@ -97,7 +101,7 @@ pub(crate) fn schedule_source(
                     "ghtrader main schedule --var cu --source file --file switches.csv",
                 )
             })?;
-            let events = parse_events(&read(&path)?).map_err(in_schedule)?;
+            let events = parse_events(&read(&path)?, var).map_err(in_schedule)?;
             ScheduleSource::Events { name: "file".to_owned(), events }
         }
     })

@@ -118,7 +118,7 @@ struct Last {
 ///
 /// # Errors
 /// `bad_symbol`, `unknown_contract`, `trading_sessions_missing` for a product without sessions on a day, and those of the
-/// store. No day in the range is no error: all counts are then 0.
+/// store. No expected day is no failure but a verdict: `days_missing`, or `l5_missing` where the product has ticks.
 pub fn validate(
     store: &dyn Store,
     scope: ValidationScope<'_>,
@@ -149,6 +149,7 @@ pub(crate) fn validate_with(
             && scope.to.is_none_or(|to| *day <= to)
             && after.is_none_or(|after| *day > after)
     };
+    let known = !expected.is_empty();
     let days: Vec<TradingDay> = expected.into_iter().filter(wanted).collect();
     let answers = load_answers(store, &symbol)?;
     let run = DayRun {
@@ -173,8 +174,12 @@ pub(crate) fn validate_with(
     let mut counts = counts_of(days.iter().map(|d| &d.validation));
     days.iter().filter_map(|d| d.provider.as_ref()).for_each(|said| add_answer(&mut counts, said));
     let mut state = compute_validation_state(&counts, policy);
-    if after.is_some() && days.is_empty() {
-        state.reason_code = ReasonCode::NoopUpToDate;
+    if days.is_empty() {
+        if known && after.is_some() {
+            state.reason_code = ReasonCode::NoopUpToDate;
+        } else {
+            state = ValidationState::of_nothing(nothing_expected(store, dataset, &variety, known)?);
+        }
     }
     Ok(ValidationReport {
         symbol,
@@ -189,6 +194,21 @@ pub(crate) fn validate_with(
         state,
         policy: *policy,
         days,
+    })
+}
+
+/// Why no day is expected: a name that nothing is stored of must not pass for one without a defect.
+fn nothing_expected(
+    store: &dyn Store,
+    dataset: Dataset,
+    variety: &Variety,
+    known: bool,
+) -> Result<ReasonCode, StoreError> {
+    let has_ticks = || Ok::<_, StoreError>(!symbols_of(store, Dataset::Ticks, variety)?.is_empty());
+    Ok(if dataset == Dataset::MainL5 && !known && has_ticks()? {
+        ReasonCode::L5Missing
+    } else {
+        ReasonCode::DaysMissing
     })
 }
 

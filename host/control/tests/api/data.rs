@@ -37,6 +37,12 @@ async fn quality_and_coverage_are_the_rooms_own_answers() {
     let world = World::new();
     let empty = world.get("/data/coverage?variety=cu").await;
     assert_eq!((empty.status.as_u16(), &empty.body["symbols"]), (200, &json!([])), "{}", empty.body);
+    for path in ["readiness", "anomalies"] {
+        let judged = world.get(&format!("/data/quality/{path}?variety=cu")).await.body;
+        assert_eq!((&judged["state"]["ok"], &judged["state"]["reason_code"]), (&json!(false), &json!("days_missing")));
+    }
+    let gaps = world.get("/data/quality/gaps?variety=cu").await;
+    assert_eq!((gaps.status.as_u16(), gaps.code()), (409, "days_missing"));
     let store = fill(&world);
     let records = store.records().unwrap();
     let (settings, calendar) = (&world.config.settings, &world.config.calendar);

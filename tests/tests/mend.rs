@@ -375,6 +375,10 @@ fn rows_without_depth_are_counted_then_taken_out() {
     let rows_of = |day: &str| program.ok(&["data", "report", &symbol, day]);
     let (before, main_before) = (rows_of(days[0]), program.ok(&["data", "show", "KQ.m@SHFE.cu", days[0]]));
     let stored = lake(&world.root("root"));
+    // Row 401 has lost its depth, those beside it have not.
+    let origin = |seq: &str| program.ok(&["data", "trace", &symbol, days[0], seq])["line"].clone();
+    let origins = ["400", "402"].map(origin);
+    assert!(origins[1]["line"].as_u64() > origins[0]["line"].as_u64(), "{origins:#?}");
 
     let args = ["data", "purge", "--symbol", &symbol];
     let counted = program.ok(&args);
@@ -395,6 +399,7 @@ fn rows_without_depth_are_counted_then_taken_out() {
         (&after["sha256"], &after["rows"], &after["rows_with_l5"]),
         (&day["new_sha256"], &before["rows_with_l5"], &before["rows_with_l5"])
     );
+    assert_eq!(["400", "402"].map(origin), origins, "the rows that stay keep number and line");
     let left = day_of(&done, days[1]);
     assert_eq!((&left["left"], left.get("new_sha256")), (&json!(true), None), "a day of one level is all there is");
     program.json(&["main", "build", "--var", "cu"]);

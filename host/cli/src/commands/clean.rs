@@ -31,10 +31,12 @@ fn collected_text(c: &Collected) -> String {
     }
     let row = |t: &GarbageTotal| {
         let number = |n: u64| if n == 0 { "–".to_owned() } else { grouped(n.cast_signed()) };
-        let fate = match (t.stays, c.applied) {
-            (true, _) => "stays: the server has no DELETE",
-            (false, true) => "removed",
-            (false, false) => "can go",
+        let fate = match (t.stays, t.set_aside, c.applied) {
+            (true, _, _) => "stays: the server has no DELETE",
+            (_, true, true) => "moved to quarantine/: ticks cannot be made again",
+            (_, true, false) => "goes to quarantine/: ticks cannot be made again",
+            (false, false, true) => "removed",
+            (false, false, false) => "can go",
         };
         vec![word(&t.kind), number(t.items), number(t.bytes), number(t.rows), fate.to_owned()]
     };
@@ -42,7 +44,9 @@ fn collected_text(c: &Collected) -> String {
     let listed = table(&["kind", "items", "bytes", "rows", "what becomes of it"], &rows);
     let removable = c.totals.iter().any(|t| !t.stays);
     let next = if removable && !c.applied { "\n\nnext: ghtrader data gc --apply" } else { "" };
-    format!("{listed}{next}")
+    let lost = c.totals.iter().any(|t| t.set_aside);
+    let lost = if lost { "\n\nif manifests were lost, put them back first; else import these days again" } else { "" };
+    format!("{listed}{lost}{next}")
 }
 
 /// Counts rows without depth, or takes them out.

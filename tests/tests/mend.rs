@@ -247,6 +247,36 @@ fn a_repair_of_a_product_mends_its_main_contract() {
     let day = day_of(&done["plan"], hole);
     assert_eq!((day["contract"].as_str(), day["action"].as_str()), (Some(main), Some("fetch")));
     program.ok(&["main", "build", "--var", "cu"]);
+
+    // The ticks of a day rot after main_l5 was built: they are set aside, and main_l5 still has its rows.
+    let root = world.root("root");
+    let below = format!("data/lake/ticks/symbol={main}/trading_day={hole}");
+    let (name, mut bytes) = tree(&root.join(&below)).into_iter().next().unwrap();
+    let digest = |symbol: &str| program.ok(&["data", "show", symbol, hole])["sha256"].clone();
+    let (of_contract, of_main) = (digest(main), digest("KQ.m@SHFE.cu"));
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(root.join(&below).join(name), bytes).unwrap();
+    program.json(&["data", "verify", "--deep"]);
+    program.fails(&["data", "show", main, hole], 2, "days_missing");
+    let (_, judged) = program.json(&["data", "validate", "--var", "cu", "--full-report"]);
+    assert_eq!((&judged["ticks_missing"], &judged["days_missing"]), (&json!([hole]), &json!([])), "{judged:#}");
+    assert_eq!((&judged["counts"]["missing_days"], &judged["state"]["source"]), (&json!(1), &json!("warn")));
+    assert_eq!(day_of(&judged, hole)["ticks_missing"], true);
+    assert_eq!(program.json(&["data", "readiness", "--var", "cu"]).1["ticks_missing"], 1);
+    let (exit, unbuilt) = program.json(&["main", "build", "--var", "cu"]);
+    let remedy = unbuilt["error"]["remedy"].as_str().unwrap();
+    assert!(exit == 1 && remedy.contains("ghtrader data repair"), "{unbuilt:#}");
+    let (code, done) = world.ask(&server, "root", &["data", "repair", "--var", "cu", "--days", "1", "--apply"]);
+    let day = day_of(&done["plan"], hole);
+    assert_eq!(
+        (code, ["contract", "defect", "answer", "action"].map(|k| day[k].as_str().unwrap())),
+        (0, [main, "missing", "provider_has_data", "fetch"]),
+        "{done:#}"
+    );
+    assert_eq!((&done["before"]["days_missing"], &done["after"]["days_missing"]), (&json!(1), &json!(0)), "{done:#}");
+    assert_eq!((digest(main), digest("KQ.m@SHFE.cu")), (of_contract, of_main), "the same rows again");
+    assert_eq!(program.json(&["data", "validate", "--var", "cu"]).1["ticks_missing"], json!([]));
 }
 
 /// D-22: where depth begins is found by bisecting, with few questions, and remembered for a day.

@@ -28,6 +28,8 @@ pub struct Readiness {
     pub days_expected: usize,
     /// Of these, days without a row.
     pub days_missing: usize,
+    /// Of these, days with rows while the ticks that they were built from are gone.
+    pub ticks_missing: usize,
     /// First day.
     pub first_day: Option<TradingDay>,
     /// Last day with rows.
@@ -198,6 +200,7 @@ fn readiness_of(report: &ValidationReport, covered: Option<&Coverage>) -> Readin
         action_hint: report.action_hint,
         days_expected: report.days_expected,
         days_missing: report.days_missing.len(),
+        ticks_missing: report.ticks_missing.len(),
         first_day: report.from,
         last_day: there.map(|day| day.trading_day),
         days_behind: covered.map_or(0, |c| c.days_behind),

@@ -108,8 +108,12 @@ fn validation_text(r: &ValidationReport, expected: usize) -> String {
         .collect();
     let head = ["trading day", "state", "reason", "gaps", "longest s", "over 30 s", "lost", "outside s"];
     let listed = if rows.is_empty() { String::new() } else { table(&head, &rows) + "\n" };
+    let lost = match r.ticks_missing.len() {
+        0 => String::new(),
+        n => format!(", {n} without the ticks that they were built from (ghtrader data repair --var)"),
+    };
     format!(
-        "{listed}{}: {} ({}); {expected} days expected, {} missing, {} validated before and unchanged\n{}",
+        "{listed}{}: {} ({}); {expected} days expected, {} missing{lost}, {} validated before and unchanged\n{}",
         r.symbol,
         word(&r.state.overall),
         word(&r.state.reason_code),

@@ -29,8 +29,13 @@ struct Lacking {
 impl Lacking {
     fn of(validation: &ValidationReport) -> Self {
         Self {
-            days_missing: validation.days_missing.len(),
-            segments: validation.days.iter().filter(|d| d.sha256.is_some()).map(|d| d.segments).sum(),
+            days_missing: validation.days_missing.len() + validation.ticks_missing.len(),
+            segments: validation
+                .days
+                .iter()
+                .filter(|d| d.sha256.is_some() && !d.ticks_missing)
+                .map(|d| d.segments)
+                .sum(),
         }
     }
 }

@@ -94,7 +94,7 @@ pub(crate) async fn get_coverage(
 
 /// Whether a product's main_l5 can be relied on, as `ghtrader data readiness`.
 #[utoipa::path(get, path = "/data/quality/readiness", tag = "data", params(VarietyQuery),
-    responses((status = 200, description = "`{symbol, schedule_hash, state: {engineering, policy, source, overall, ok, reason_code}, action_hint, days_expected, days_missing, first_day, last_day, days_behind, half_missing_rate, missing_rate, clean_rate, gap_buckets, gaps_over_30_s, max_gap_s, segments_per_day, outside_s, end_lag_s}`", body = Object), ReadErrors))]
+    responses((status = 200, description = "`{symbol, schedule_hash, state: {engineering, policy, source, overall, ok, reason_code}, action_hint, days_expected, days_missing, ticks_missing, first_day, last_day, days_behind, half_missing_rate, missing_rate, clean_rate, gap_buckets, gaps_over_30_s, max_gap_s, segments_per_day, outside_s, end_lag_s}`", body = Object), ReadErrors))]
 pub(crate) async fn get_readiness(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<VarietyQuery>,

@@ -46,7 +46,7 @@ pub struct CheckedGap {
 /// What a source said of one symbol-day. It counts as long as the day has the same rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedDay {
-    /// Digest of the day's rows when it was asked; none for a day without.
+    /// Digest of the day's rows when it was asked; none for a day without, and for one of `main_l5` without its ticks.
     pub sha256: Option<Digest>,
     /// Whether it has anything that is lacking here.
     pub answer: ProviderAnswer,
@@ -70,7 +70,7 @@ pub fn load_answers(store: &dyn Store, symbol: &str) -> Result<BTreeMap<TradingD
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defect {
-    /// No row is stored.
+    /// No row of the contract is stored, even if `main_l5` has rows that were built from it.
     Missing,
     /// Its rows were refused by the rules of the import.
     Refused,
@@ -166,7 +166,7 @@ pub fn plan_repair(
     candidates.sort_by_key(|c| (c.defect, Reverse(c.gaps.first().map_or(0, Interval::length_s)), c.trading_day));
     let mut answers = load_answers(source.store, &symbol)?;
     let rows: BTreeMap<TradingDay, Option<Digest>> =
-        validation.days.iter().map(|d| (d.trading_day, d.sha256)).collect();
+        validation.days.iter().map(|d| (d.trading_day, d.asked_of())).collect();
     answers.retain(|day, said| rows.get(day).is_none_or(|sha256| *sha256 == said.sha256));
     let deep = dataset == Dataset::MainL5;
     let mut prober = Prober::new(source, retry);
@@ -295,7 +295,7 @@ fn candidates(
     let mut found = Vec::new();
     for day in validation.days.iter().filter(|d| only.is_none_or(|only| only == d.trading_day)) {
         let Some(contract) = contract_on(day.trading_day) else { continue };
-        let defect = match day.sha256 {
+        let defect = match day.asked_of() {
             _ if is_refused(&contract, day.trading_day)? => Defect::Refused,
             None => Defect::Missing,
             Some(_) if day.segments > 0 => Defect::Gaps,
@@ -316,7 +316,8 @@ fn candidates(
 }
 
 fn candidate(contract: ContractId, day: &ValidatedDay, defect: Defect) -> Candidate {
-    let (missing, trading_day, sha256) = (day.sha256.is_none(), day.trading_day, day.sha256);
+    let (trading_day, sha256) = (day.trading_day, day.asked_of());
+    let missing = sha256.is_none();
     let mut gaps = if missing { Vec::new() } else { day.validation.gaps.gaps.clone() };
     gaps.sort_by_key(|gap| (Reverse(gap.length_s()), gap.start_s));
     Candidate { contract, trading_day, sha256, defect, segments: if missing { 0 } else { day.segments }, gaps }

@@ -150,6 +150,13 @@ fn a_repair_asks_plans_and_mends() {
     let plan = &planned["plan"];
     assert_eq!(said(plan, gappy), ["gaps", "provider_has_data", "fetch_again"], "{planned:#}");
     assert_eq!(said(plan, whole), ["gaps", "provider_missing", "nothing"], "{planned:#}");
+    // All were asked about now, two of them twice: it is the turn of the others, and what was said of the rest is shown.
+    let (_, turned) = world.ask(&server, "root", &["data", "repair", &symbol]);
+    let kept = |plan: &Value| [missing, nowhere, gappy, whole].map(|day| day_of(plan, day)["kept"] == true);
+    assert_eq!((kept(&turned["plan"]), &turned["plan"]["not_checked"]), ([true, true, false, false], &json!(0)));
+    assert_eq!(said(&turned["plan"], nowhere), ["missing", "provider_missing", "nothing"], "{turned:#}");
+    assert_eq!(turned["plan"]["fetch"], 2, "what it has is fetched, whenever it said so");
+    assert_eq!(kept(plan), [false; 4], "{planned:#}");
     let gaps = day_of(plan, gappy)["gaps"].as_array().unwrap();
     assert_eq!(
         (gaps.len(), &gaps[0]["answer"]),
@@ -215,12 +222,15 @@ fn a_repair_asks_plans_and_mends() {
     let (code, unknown) = world.ask(&server, "fresh", &["data", "repair", "SHFE.cu9901", gappy]);
     assert_eq!((code, said(&unknown["plan"], gappy)[1].as_str()), (6, "provider_error"), "{unknown:#}");
     server.kill();
-    let (code, gone) = world.ask(&server, "root", &["data", "repair", &symbol]);
+    let (code, gone) = world.ask(&server, "root", &["data", "repair", &symbol, "--days", "10"]);
     assert_eq!(
         (code, said(&gone["plan"], nowhere)),
         (6, ["missing", "provider_error", "ask"].map(str::to_owned)),
         "{gone:#}"
     );
+    // That it was away once is no answer: these days are asked about another time.
+    let (_, later) = world.ask(&server, "root", &["data", "repair", &symbol, "--days", "0"]);
+    assert_eq!(said(&later["plan"], nowhere), ["missing", "not_checked", "ask"], "{later:#}");
 }
 
 /// D-31: of a product, by the contracts of its main schedule; main_l5 is built from what came.

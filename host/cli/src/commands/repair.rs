@@ -159,7 +159,7 @@ fn repaired_text(r: &Repaired) -> String {
             day.trading_day.to_string(),
             quality::word(&day.defect),
             day.segments.to_string(),
-            quality::word(&day.answer),
+            quality::word(&day.answer) + if day.kept { " (before)" } else { "" },
             asked,
             quality::word(&day.action),
         ]);

@@ -212,6 +212,8 @@ fn a_repair_asks_plans_and_mends() {
     world.program("fresh").fails(&["data", "repair", &symbol, "2025-12-01"], 2, "bad_range");
     let turned = ["data", "repair", &symbol, "--from", whole, "--to", gappy];
     world.program("fresh").fails(&turned, 2, "bad_range");
+    let (code, nothing) = world.ask(&server, "fresh", &["data", "repair", &symbol]);
+    assert_eq!((code, nothing["error"]["code"].as_str()), (2, Some("days_missing")), "{nothing:#}");
     // A day that nobody expects can be asked for by name; a source that is gone is an answer, a wrong name too.
     let (_, first) = world.ask(&server, "fresh", &["data", "repair", &symbol, gappy, "--apply"]);
     assert_eq!(
@@ -459,5 +461,11 @@ fn rows_without_depth_are_counted_then_taken_out() {
     let again = program.ok(&args);
     assert_eq!((&again["days_changed"], &again["rows_without_depth"]), (&json!(0), &json!(0)));
     program.fails(&["data", "purge", "--var", "au"], 2, "days_missing");
+    let turned = ["--from", "2025-07-20", "--to", "2025-07-01"];
+    program.fails(&[&args[..], &turned].concat(), 2, "bad_range");
+    program.fails(&[&["data", "validate", "--symbol", &symbol][..], &turned].concat(), 2, "bad_range");
+    let told = program.run(&[&args[..], &["--apply"]].concat()).stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("nothing to take out") && !told.contains("gone"), "{told}");
     program.ok(&["data", "verify", "--deep"]);
 }

@@ -51,6 +51,7 @@ fn collected_text(c: &Collected) -> String {
 
 /// Counts rows without depth, or takes them out.
 pub(crate) fn purge(context: &Context, flags: &Purge) -> Result<(), Problem> {
+    let (from, to) = flags.range.checked()?;
     let store = context.store()?;
     let symbols: Vec<String> = match (&flags.symbol, &flags.var) {
         (Some(contract), _) => vec![contract.to_string()],
@@ -61,7 +62,6 @@ pub(crate) fn purge(context: &Context, flags: &Purge) -> Result<(), Problem> {
         // The flags see to it that one is there.
         (None, None) => Vec::new(),
     };
-    let (from, to) = (flags.range.from, flags.range.to);
     let scopes: Vec<FactsScope<'_>> = symbols.iter().map(|symbol| FactsScope { symbol, from, to }).collect();
     let report = purge_shallow(&*store, &scopes, flags.apply, ContractTable::builtin(), &|day| {
         context.progress.show("purge", &format!("{} {}", day.symbol, day.trading_day), 0, 0, "days");
@@ -110,8 +110,8 @@ fn purge_text(r: &PurgeReport) -> String {
         r.days_left
     );
     let next = match (r.applied, r.days_changed) {
+        (_, 0) => "; nothing to take out",
         (true, _) => "; they are gone, the earlier versions stay until data gc",
-        (false, 0) => "",
         (false, _) => "; say it again with --apply to take them out",
     };
     format!("{listed}{counts}{next}")

@@ -19,9 +19,12 @@ use std::process::ExitCode;
 type Days = (Option<TradingDay>, Option<TradingDay>);
 
 /// The symbol and the days that are meant: a contract's, or a product's continuous ones.
-pub(crate) fn meant(days: StoredDays) -> (String, Days) {
+///
+/// # Errors
+/// `bad_range`.
+pub(crate) fn meant(days: StoredDays) -> Result<(String, Days), Problem> {
     let symbol = days.symbol.or_else(|| days.var.map(|var| var.main_symbol())).unwrap_or_default();
-    (symbol, (days.range.from, days.range.to))
+    Ok((symbol, days.range.checked()?))
 }
 
 /// A whole number that a product may have for itself.

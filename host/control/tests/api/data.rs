@@ -89,10 +89,19 @@ async fn questions_that_make_no_sense_are_refused() {
         ("/data/quality/summary", 400, "bad_query"),
         ("/data/quality/summary?symbol=cu25", 400, "bad_symbol"),
         ("/data/quality/gaps?variety=cu&limit=0", 400, "limit_out_of_range"),
+        ("/data/coverage?variety=cu&dataset=x", 400, "bad_query"),
+        ("/data/coverage?variety=cu&symbol=../../x", 400, "bad_symbol"),
+        ("/data/coverage?variety=cu&symbol=SHFE.au2512", 400, "bad_query"),
+        ("/data/coverage?variety=cu%0A", 400, "bad_symbol"),
+        ("/data/quality/readiness?variety=%20cu", 400, "bad_symbol"),
+        ("/data/quality/summary?symbol=SHFE.cu2508%0A", 400, "bad_symbol"),
+        ("/data/quality/summary?symbol=SHFE.cu2508&variety=cu", 400, "bad_query"),
     ] {
         let answer = world.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{path}");
     }
+    let both = world.get("/data/quality/summary?symbol=SHFE.cu2508&variety=cu").await;
+    assert!(both.body["what"].as_str().unwrap().contains("not both"), "{}", both.body);
     let bare = world.ask_bare("GET /data/quality/readiness?variety=cu", &[], axum::body::Body::empty()).await;
     assert_eq!(bare.code(), "token_missing");
     std::fs::create_dir_all(world.config.data_dir.join("schedule")).unwrap();

@@ -50,6 +50,42 @@ fn a_validation_judges_once_and_by_the_products_own_limits() {
     program.fails(&["data", "validate"], 2, "usage");
 }
 
+/// D-28, D-35: a product of which nothing is stored, a mistyped one above all, passes no gate.
+#[test]
+fn nothing_stored_is_no_quality() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = Program::new(dir.path());
+    let judged = |args: &[&str], reason: &str| {
+        let (exit, found) = program.json(args);
+        let state = &found["state"];
+        assert_eq!(
+            (exit, &state["overall"], &state["ok"], state["reason_code"].as_str()),
+            (1, &"error".into(), &false.into(), Some(reason)),
+            "{args:?}: {found:#}"
+        );
+    };
+    for command in ["readiness", "validate"] {
+        judged(&["data", command, "--var", "zz"], "days_missing");
+    }
+    program.fails(&["data", "gaps", "--var", "zz"], 1, "days_missing");
+    judged(&["data", "validate", "--symbol", "SHFE.cu2509"], "days_missing");
+    judged(&["data", "validate", "--var", "zz", "--incremental"], "days_missing");
+
+    // Ticks alone are no main_l5.
+    program.ok(&["data", "synth", "--var", "cu", "--days", "6", "--rows-per-day", "2000", "--seed", "5"]);
+    judged(&["data", "readiness", "--var", "cu"], "l5_missing");
+    judged(&["data", "validate", "--var", "cu"], "l5_missing");
+    program.fails(&["data", "gaps", "--var", "cu"], 1, "l5_missing");
+    judged(&["data", "readiness", "--var", "zz"], "days_missing");
+    program.ok(&["main", "schedule", "--var", "cu"]);
+    program.ok(&["main", "build", "--var", "cu"]);
+    // Nor is a range outside the schedule.
+    judged(&["data", "validate", "--var", "cu", "--from", "2030-01-02"], "days_missing");
+    program.json(&["data", "validate", "--var", "cu"]);
+    let (exit, nothing) = program.json(&["data", "validate", "--var", "cu", "--incremental"]);
+    assert_eq!((exit, &nothing["state"]["reason_code"]), (0, &"noop_up_to_date".into()));
+}
+
 /// D-33, D-35: coverage and field quality come from facts kept with each day, and a page shows them; asking changes no byte
 /// of what is stored.
 #[test]

@@ -150,6 +150,13 @@ fn a_repair_asks_plans_and_mends() {
     let plan = &planned["plan"];
     assert_eq!(said(plan, gappy), ["gaps", "provider_has_data", "fetch_again"], "{planned:#}");
     assert_eq!(said(plan, whole), ["gaps", "provider_missing", "nothing"], "{planned:#}");
+    // All were asked about now, two of them twice: it is the turn of the others, and what was said of the rest is shown.
+    let (_, turned) = world.ask(&server, "root", &["data", "repair", &symbol]);
+    let kept = |plan: &Value| [missing, nowhere, gappy, whole].map(|day| day_of(plan, day)["kept"] == true);
+    assert_eq!((kept(&turned["plan"]), &turned["plan"]["not_checked"]), ([true, true, false, false], &json!(0)));
+    assert_eq!(said(&turned["plan"], nowhere), ["missing", "provider_missing", "nothing"], "{turned:#}");
+    assert_eq!(turned["plan"]["fetch"], 2, "what it has is fetched, whenever it said so");
+    assert_eq!(kept(plan), [false; 4], "{planned:#}");
     let gaps = day_of(plan, gappy)["gaps"].as_array().unwrap();
     assert_eq!(
         (gaps.len(), &gaps[0]["answer"]),
@@ -205,6 +212,8 @@ fn a_repair_asks_plans_and_mends() {
     world.program("fresh").fails(&["data", "repair", &symbol, "2025-12-01"], 2, "bad_range");
     let turned = ["data", "repair", &symbol, "--from", whole, "--to", gappy];
     world.program("fresh").fails(&turned, 2, "bad_range");
+    let (code, nothing) = world.ask(&server, "fresh", &["data", "repair", &symbol]);
+    assert_eq!((code, nothing["error"]["code"].as_str()), (2, Some("days_missing")), "{nothing:#}");
     // A day that nobody expects can be asked for by name; a source that is gone is an answer, a wrong name too.
     let (_, first) = world.ask(&server, "fresh", &["data", "repair", &symbol, gappy, "--apply"]);
     assert_eq!(
@@ -215,12 +224,15 @@ fn a_repair_asks_plans_and_mends() {
     let (code, unknown) = world.ask(&server, "fresh", &["data", "repair", "SHFE.cu9901", gappy]);
     assert_eq!((code, said(&unknown["plan"], gappy)[1].as_str()), (6, "provider_error"), "{unknown:#}");
     server.kill();
-    let (code, gone) = world.ask(&server, "root", &["data", "repair", &symbol]);
+    let (code, gone) = world.ask(&server, "root", &["data", "repair", &symbol, "--days", "10"]);
     assert_eq!(
         (code, said(&gone["plan"], nowhere)),
         (6, ["missing", "provider_error", "ask"].map(str::to_owned)),
         "{gone:#}"
     );
+    // That it was away once is no answer: these days are asked about another time.
+    let (_, later) = world.ask(&server, "root", &["data", "repair", &symbol, "--days", "0"]);
+    assert_eq!(said(&later["plan"], nowhere), ["missing", "not_checked", "ask"], "{later:#}");
 }
 
 /// D-31: of a product, by the contracts of its main schedule; main_l5 is built from what came.
@@ -247,6 +259,36 @@ fn a_repair_of_a_product_mends_its_main_contract() {
     let day = day_of(&done["plan"], hole);
     assert_eq!((day["contract"].as_str(), day["action"].as_str()), (Some(main), Some("fetch")));
     program.ok(&["main", "build", "--var", "cu"]);
+
+    // The ticks of a day rot after main_l5 was built: they are set aside, and main_l5 still has its rows.
+    let root = world.root("root");
+    let below = format!("data/lake/ticks/symbol={main}/trading_day={hole}");
+    let (name, mut bytes) = tree(&root.join(&below)).into_iter().next().unwrap();
+    let digest = |symbol: &str| program.ok(&["data", "show", symbol, hole])["sha256"].clone();
+    let (of_contract, of_main) = (digest(main), digest("KQ.m@SHFE.cu"));
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(root.join(&below).join(name), bytes).unwrap();
+    program.json(&["data", "verify", "--deep"]);
+    program.fails(&["data", "show", main, hole], 2, "days_missing");
+    let (_, judged) = program.json(&["data", "validate", "--var", "cu", "--full-report"]);
+    assert_eq!((&judged["ticks_missing"], &judged["days_missing"]), (&json!([hole]), &json!([])), "{judged:#}");
+    assert_eq!((&judged["counts"]["missing_days"], &judged["state"]["source"]), (&json!(1), &json!("warn")));
+    assert_eq!(day_of(&judged, hole)["ticks_missing"], true);
+    assert_eq!(program.json(&["data", "readiness", "--var", "cu"]).1["ticks_missing"], 1);
+    let (exit, unbuilt) = program.json(&["main", "build", "--var", "cu"]);
+    let remedy = unbuilt["error"]["remedy"].as_str().unwrap();
+    assert!(exit == 1 && remedy.contains("ghtrader data repair"), "{unbuilt:#}");
+    let (code, done) = world.ask(&server, "root", &["data", "repair", "--var", "cu", "--days", "1", "--apply"]);
+    let day = day_of(&done["plan"], hole);
+    assert_eq!(
+        (code, ["contract", "defect", "answer", "action"].map(|k| day[k].as_str().unwrap())),
+        (0, [main, "missing", "provider_has_data", "fetch"]),
+        "{done:#}"
+    );
+    assert_eq!((&done["before"]["days_missing"], &done["after"]["days_missing"]), (&json!(1), &json!(0)), "{done:#}");
+    assert_eq!((digest(main), digest("KQ.m@SHFE.cu")), (of_contract, of_main), "the same rows again");
+    assert_eq!(program.json(&["data", "validate", "--var", "cu"]).1["ticks_missing"], json!([]));
 }
 
 /// D-22: where depth begins is found by bisecting, with few questions, and remembered for a day.
@@ -375,6 +417,10 @@ fn rows_without_depth_are_counted_then_taken_out() {
     let rows_of = |day: &str| program.ok(&["data", "report", &symbol, day]);
     let (before, main_before) = (rows_of(days[0]), program.ok(&["data", "show", "KQ.m@SHFE.cu", days[0]]));
     let stored = lake(&world.root("root"));
+    // Row 401 has lost its depth, those beside it have not.
+    let origin = |seq: &str| program.ok(&["data", "trace", &symbol, days[0], seq])["line"].clone();
+    let origins = ["400", "402"].map(origin);
+    assert!(origins[1]["line"].as_u64() > origins[0]["line"].as_u64(), "{origins:#?}");
 
     let args = ["data", "purge", "--symbol", &symbol];
     let counted = program.ok(&args);
@@ -395,6 +441,7 @@ fn rows_without_depth_are_counted_then_taken_out() {
         (&after["sha256"], &after["rows"], &after["rows_with_l5"]),
         (&day["new_sha256"], &before["rows_with_l5"], &before["rows_with_l5"])
     );
+    assert_eq!(["400", "402"].map(origin), origins, "the rows that stay keep number and line");
     let left = day_of(&done, days[1]);
     assert_eq!((&left["left"], left.get("new_sha256")), (&json!(true), None), "a day of one level is all there is");
     program.json(&["main", "build", "--var", "cu"]);
@@ -414,5 +461,11 @@ fn rows_without_depth_are_counted_then_taken_out() {
     let again = program.ok(&args);
     assert_eq!((&again["days_changed"], &again["rows_without_depth"]), (&json!(0), &json!(0)));
     program.fails(&["data", "purge", "--var", "au"], 2, "days_missing");
+    let turned = ["--from", "2025-07-20", "--to", "2025-07-01"];
+    program.fails(&[&args[..], &turned].concat(), 2, "bad_range");
+    program.fails(&[&["data", "validate", "--symbol", &symbol][..], &turned].concat(), 2, "bad_range");
+    let told = program.run(&[&args[..], &["--apply"]].concat()).stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("nothing to take out") && !told.contains("gone"), "{told}");
     program.ok(&["data", "verify", "--deep"]);
 }

@@ -49,7 +49,7 @@ const READ: [(&str, &str); 9] = [
         "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan, \
          unknown_batch, unknown_contract",
     ),
-    ("409", "account_ambiguous, no_shadow, audit_broken, day_corrupt, manifest_corrupt"),
+    ("409", "account_ambiguous, no_shadow, audit_broken, day_corrupt, manifest_corrupt, days_missing, l5_missing"),
     ("421", "wrong_host"),
     ("429", "too_many_logins, too_many_reads, too_many_streams"),
     ("500", "internal"),

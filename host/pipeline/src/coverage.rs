@@ -165,6 +165,11 @@ impl Coverage {
         "days behind",
     ];
 
+    /// The dataset of a name.
+    pub fn dataset(name: &str) -> Option<Dataset> {
+        Dataset::ALL.into_iter().find(|dataset| dataset.as_str() == name)
+    }
+
     /// A row of a table for people.
     pub fn cells(&self) -> Vec<String> {
         let day = |d: Option<TradingDay>| d.map_or_else(|| "–".to_owned(), |d| d.to_string());

@@ -116,7 +116,12 @@ pub fn report_day(
     Ok(day_report(stored.manifest(), &stored.view(), &calendar.session_windows(&variety, day), spec, policy))
 }
 
-pub(crate) fn resolve(symbol: &str) -> Result<(Dataset, String, Variety), PipelineError> {
+/// The dataset, the stored spelling and the product of a symbol: contracts lie in `ticks`, continuous ones such as
+/// `KQ.m@SHFE.cu` in `main_l5`.
+///
+/// # Errors
+/// `bad_symbol`.
+pub fn resolve(symbol: &str) -> Result<(Dataset, String, Variety), PipelineError> {
     let symbol = symbol.trim();
     if let Some((head, variety)) = symbol.split_once('@')
         && head.eq_ignore_ascii_case("KQ.m")

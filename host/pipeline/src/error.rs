@@ -198,7 +198,7 @@ impl From<PipelineError> for Problem {
                 "days_missing",
                 ErrorClass::Negative,
                 what,
-                "import the missing days, or raise main_l5.missing_days_tolerance",
+                "ghtrader data repair --var asks the source for them; or import them, or raise main_l5.missing_days_tolerance",
             ),
             PipelineError::L5Missing { .. } => {
                 user("l5_missing", what, "import ticks with five levels; one level is not enough for main_l5")

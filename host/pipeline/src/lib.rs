@@ -45,7 +45,7 @@ pub use adjust::{Adjustment, SegmentAdjustment, segment_adjustments};
 pub use coverage::{Coverage, DayFacts, FactsScope, coverage, day_facts};
 pub use data_page::{DataPage, data_page};
 pub use day_report::{
-    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, day_report, report_day, validate_day,
+    DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, day_report, report_day, resolve, validate_day,
 };
 pub use error::PipelineError;
 pub use export::{ExportFormat, ExportOptions, ExportedDay, MAX_XLSX_ROWS, Provenance, export};

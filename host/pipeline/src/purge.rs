@@ -1,6 +1,7 @@
 //! Takes rows without depth out of stored ticks. Counted first; each day is replaced in one step, and its earlier version
 //! stays until it is collected.
 
+use crate::lineage::DayLineage;
 use crate::main_l5::picked_rows;
 use crate::{DayFacts, FactsScope, PipelineError, day_facts};
 use ghtrader_core::{ContractTable, Digest, DigestBuilder, TradingDay};
@@ -103,6 +104,9 @@ fn purge_day(store: &dyn Store, day: &PurgedDay) -> Result<Option<Digest>, Pipel
     let rows = picked_rows(&view, |row| view.has_l5(row));
     let build = DigestBuilder::new("purged rows without depth").int(RULE_VERSION).digest(&before.build).finish();
     let meta = DayMeta { build, ..before.meta() };
-    let put = store.put_day(Dataset::Ticks, &day.symbol, day.trading_day, &rows.view(), &meta)?;
-    Ok(Some(put.manifest().sha256))
+    let new = DayLineage::carry(store, before, build, || {
+        let put = store.put_day(Dataset::Ticks, &day.symbol, day.trading_day, &rows.view(), &meta)?;
+        Ok(put.manifest().clone())
+    })?;
+    Ok(Some(new.sha256))
 }

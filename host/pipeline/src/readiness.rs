@@ -5,10 +5,10 @@ use crate::day_report::resolve;
 use crate::settled::{max_segments, report_days};
 use crate::validate::validate_with;
 use crate::{
-    Coverage, DayFacts, FactsScope, GapBuckets, PipelineError, ValidationProfile, ValidationReport, ValidationScope,
-    ValidationState, validation_policy, validation_profile,
+    Coverage, DayFacts, FactsScope, GapBuckets, PipelineError, ReasonCode, ValidationProfile, ValidationReport,
+    ValidationScope, ValidationState, validation_policy, validation_profile,
 };
-use ghtrader_core::{Calendar, ContractTable, Problem, TradingDay, Variety};
+use ghtrader_core::{Calendar, ContractTable, ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_settings::Settings;
 use ghtrader_store::{Dataset, Store};
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub struct Readiness {
     pub days_expected: usize,
     /// Of these, days without a row.
     pub days_missing: usize,
+    /// Of these, days with rows while the ticks that they were built from are gone.
+    pub ticks_missing: usize,
     /// First day.
     pub first_day: Option<TradingDay>,
     /// Last day with rows.
@@ -130,9 +132,17 @@ impl Inspection<'_> {
     /// The gaps that were kept, longest first, then by time.
     ///
     /// # Errors
-    /// Those of a validation.
+    /// Those of a validation; `days_missing` or `l5_missing` where no day is expected: no gap would say that all is there.
     pub fn gaps(&self, variety: &Variety) -> Result<Vec<DayGap>, Problem> {
         let report = self.validation(variety)?;
+        if report.days.is_empty() {
+            let code = match report.state.reason_code {
+                ReasonCode::L5Missing => "l5_missing",
+                _ => "days_missing",
+            };
+            let what = format!("no day of {} is stored or expected", report.symbol);
+            return Err(Problem::new(code, ErrorClass::Negative, what, report.action_hint));
+        }
         let mut gaps: Vec<DayGap> = report
             .days
             .iter()
@@ -190,6 +200,7 @@ fn readiness_of(report: &ValidationReport, covered: Option<&Coverage>) -> Readin
         action_hint: report.action_hint,
         days_expected: report.days_expected,
         days_missing: report.days_missing.len(),
+        ticks_missing: report.ticks_missing.len(),
         first_day: report.from,
         last_day: there.map(|day| day.trading_day),
         days_behind: covered.map_or(0, |c| c.days_behind),

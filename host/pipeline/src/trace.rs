@@ -126,7 +126,7 @@ fn traced(store: &dyn Store, day: &TickDay, seq: u32) -> Result<TracedRow, Pipel
             gaps: if whole { "" } else { ", some left out" },
         }
     })?;
-    let lineage = DayLineage::load(store, &manifest.symbol, manifest.trading_day, manifest.sha256)?;
+    let lineage = DayLineage::load(store, manifest)?;
     let line = lineage.as_ref().and_then(|lineage| lineage.origin(seq));
     Ok(TracedRow {
         dataset: manifest.dataset,

@@ -44,6 +44,9 @@ pub struct ValidatedDay {
     pub sha256: Option<Digest>,
     /// Nothing that decides the outcome had changed.
     pub reused: bool,
+    /// Of a day of `main_l5`: the ticks that it was built from are gone. It cannot be built again, and a download is due.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ticks_missing: bool,
     /// Gaps at or over the threshold; `gaps` holds the longest of them, in order.
     pub segments: u64,
     /// What the source said when it was asked again about these rows.
@@ -71,6 +74,8 @@ pub struct ValidationReport {
     pub days_expected: usize,
     /// Of these, those without a stored row.
     pub days_missing: Vec<TradingDay>,
+    /// Days of `main_l5` that have rows while the ticks that they were built from are gone.
+    pub ticks_missing: Vec<TradingDay>,
     /// Days taken from an earlier run.
     pub days_reused: usize,
     /// The sums.
@@ -83,6 +88,13 @@ pub struct ValidationReport {
     pub policy: ValidationPolicy,
     /// The days, ascending.
     pub days: Vec<ValidatedDay>,
+}
+
+impl ValidatedDay {
+    /// The rows that a source is asked about: none where the contract's are not there, whatever was built from them.
+    pub(crate) fn asked_of(&self) -> Option<Digest> {
+        self.sha256.filter(|_| !self.ticks_missing)
+    }
 }
 
 impl ValidationReport {
@@ -118,7 +130,7 @@ struct Last {
 ///
 /// # Errors
 /// `bad_symbol`, `unknown_contract`, `trading_sessions_missing` for a product without sessions on a day, and those of the
-/// store. No day in the range is no error: all counts are then 0.
+/// store. No expected day is no failure but a verdict: `days_missing`, or `l5_missing` where the product has ticks.
 pub fn validate(
     store: &dyn Store,
     scope: ValidationScope<'_>,
@@ -149,6 +161,7 @@ pub(crate) fn validate_with(
             && scope.to.is_none_or(|to| *day <= to)
             && after.is_none_or(|after| *day > after)
     };
+    let known = !expected.is_empty();
     let days: Vec<TradingDay> = expected.into_iter().filter(wanted).collect();
     let answers = load_answers(store, &symbol)?;
     let run = DayRun {
@@ -162,6 +175,7 @@ pub(crate) fn validate_with(
         calendar,
         table,
         answers: &answers,
+        schedule: schedule.as_ref(),
     };
     let days: Vec<ValidatedDay> = days.par_iter().map(|day| run.day(*day)).collect::<Result<_, _>>()?;
     if keep == Keep::Results {
@@ -172,23 +186,44 @@ pub(crate) fn validate_with(
     }
     let mut counts = counts_of(days.iter().map(|d| &d.validation));
     days.iter().filter_map(|d| d.provider.as_ref()).for_each(|said| add_answer(&mut counts, said));
+    counts.missing_days += days.iter().filter(|d| d.ticks_missing).count() as u64;
     let mut state = compute_validation_state(&counts, policy);
-    if after.is_some() && days.is_empty() {
-        state.reason_code = ReasonCode::NoopUpToDate;
+    if days.is_empty() {
+        if known && after.is_some() {
+            state.reason_code = ReasonCode::NoopUpToDate;
+        } else {
+            state = ValidationState::of_nothing(nothing_expected(store, dataset, &variety, known)?);
+        }
     }
     Ok(ValidationReport {
         symbol,
-        schedule_hash: schedule.map(|s| s.hash().to_owned()),
+        schedule_hash: schedule.as_ref().map(|s| s.hash().to_owned()),
         from: days.first().map(|d| d.trading_day),
         to: days.last().map(|d| d.trading_day),
         days_expected: days.len(),
         days_missing: days.iter().filter(|d| d.sha256.is_none()).map(|d| d.trading_day).collect(),
+        ticks_missing: days.iter().filter(|d| d.ticks_missing).map(|d| d.trading_day).collect(),
         days_reused: days.iter().filter(|d| d.reused).count(),
         counts,
         action_hint: state.reason_code.action_hint(),
         state,
         policy: *policy,
         days,
+    })
+}
+
+/// Why no day is expected: a name that nothing is stored of must not pass for one without a defect.
+fn nothing_expected(
+    store: &dyn Store,
+    dataset: Dataset,
+    variety: &Variety,
+    known: bool,
+) -> Result<ReasonCode, StoreError> {
+    let has_ticks = || Ok::<_, StoreError>(!symbols_of(store, Dataset::Ticks, variety)?.is_empty());
+    Ok(if dataset == Dataset::MainL5 && !known && has_ticks()? {
+        ReasonCode::L5Missing
+    } else {
+        ReasonCode::DaysMissing
     })
 }
 
@@ -226,6 +261,7 @@ struct DayRun<'a> {
     calendar: &'a Calendar,
     table: &'a ContractTable,
     answers: &'a BTreeMap<TradingDay, CheckedDay>,
+    schedule: Option<&'a Schedule>,
 }
 
 /// Counts what a source said of a day.
@@ -272,12 +308,26 @@ impl DayRun<'_> {
             }
         };
         let Kept { segments, validation, .. } = kept;
-        // What was said of other rows says nothing of these.
-        let provider = self.answers.get(&day).filter(|said| said.sha256 == sha256).cloned();
+        let ticks_missing = sha256.is_some() && self.lost_its_ticks(day)?;
         let mut counts = counts_of(std::iter::once(&validation));
-        provider.iter().for_each(|said| add_answer(&mut counts, said));
+        counts.missing_days += u64::from(ticks_missing);
         let state = compute_validation_state(&counts, self.policy);
-        Ok(ValidatedDay { trading_day: day, sha256, reused, segments, provider, state, validation })
+        let (trading_day, provider) = (day, None);
+        let mut day =
+            ValidatedDay { trading_day, sha256, reused, ticks_missing, segments, provider, state, validation };
+        // What was said of other rows says nothing of these.
+        day.provider = self.answers.get(&trading_day).filter(|said| said.sha256 == day.asked_of()).cloned();
+        if let Some(said) = &day.provider {
+            add_answer(&mut counts, said);
+            day.state = compute_validation_state(&counts, self.policy);
+        }
+        Ok(day)
+    }
+
+    /// The schedule's contract has no ticks of the day.
+    fn lost_its_ticks(&self, day: TradingDay) -> Result<bool, StoreError> {
+        let Some(row) = self.schedule.and_then(|schedule| schedule.on(day)) else { return Ok(false) };
+        Ok(self.store.manifest(Dataset::Ticks, &row.main_contract.to_string(), day)?.is_none())
     }
 }
 

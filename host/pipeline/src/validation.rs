@@ -307,6 +307,8 @@ pub enum ReasonCode {
     SegmentsAvgWarn,
     QualityOk,
     NoopUpToDate,
+    DaysMissing,
+    L5Missing,
 }
 
 impl ReasonCode {
@@ -325,6 +327,10 @@ impl ReasonCode {
             Self::SegmentsAvgWarn => "many short gaps a day; raise the gap threshold if the product is thin",
             Self::QualityOk => "nothing to do",
             Self::NoopUpToDate => "no day is new since the last validation",
+            Self::DaysMissing => {
+                "no day is stored or expected, so there is nothing to judge: check symbol and range (ghtrader data list), or import"
+            }
+            Self::L5Missing => "ticks are stored, main_l5 is not: ghtrader main schedule, then ghtrader main build",
         }
     }
 }
@@ -346,6 +352,14 @@ pub struct ValidationState {
     pub ok: bool,
     /// The first reason that applies.
     pub reason_code: ReasonCode,
+}
+
+impl ValidationState {
+    /// The verdict where no day is expected: nothing was looked at, so nothing can be relied on.
+    pub(crate) const fn of_nothing(reason_code: ReasonCode) -> Self {
+        let (half, engineering, policy) = (State::Ok, State::Ok, State::Ok);
+        Self { half, engineering, policy, source: State::Error, overall: State::Error, ok: false, reason_code }
+    }
 }
 
 /// Judges counts by a policy.

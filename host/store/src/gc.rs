@@ -1,11 +1,12 @@
 //! What nothing needs any more: earlier versions of days, what killed writers left, columns and copies of rows that are
-//! gone. Nothing that a manifest of stored rows names is ever part of it.
+//! gone. Nothing that a manifest of stored rows names is ever part of it, and no file of ticks that could be the only one.
 
 use crate::cache;
 use crate::embedded::EmbeddedStore;
 use crate::manifest::unseal;
 use crate::place::Place;
 use crate::publish::{list_dir, read_if_there, sync_dir};
+use crate::verify::quarantine;
 use crate::{ColumnKind, ColumnsManifest, Dataset, Manifest, Store as _, StoreError};
 use ghtrader_core::{Digest, TradingDay};
 use serde::Serialize;
@@ -22,8 +23,10 @@ pub(crate) const SUPERSEDED: &str = "superseded";
 pub enum GarbageKind {
     /// An earlier version of a symbol-day, kept when another took its place.
     Superseded,
-    /// A data file that no manifest names: its writer was killed.
+    /// A data file that no manifest names, of rows that can be made again: its writer was killed.
     Unnamed,
+    /// The same of ticks. It goes to the quarantine: if its manifest was lost, it is the only copy.
+    UnnamedTicks,
     /// Built columns of rows that are stored otherwise now, or no longer.
     StaleColumns,
     /// A mapped copy of rows that no manifest names.
@@ -36,6 +39,11 @@ impl GarbageKind {
     /// A server's tables have no DELETE: such rows are counted, and stay.
     pub const fn stays(self) -> bool {
         matches!(self, Self::ServerRows)
+    }
+
+    /// It is put where `verify` puts what it takes out, and never removed from there.
+    pub const fn is_set_aside(self) -> bool {
+        matches!(self, Self::UnnamedTicks)
     }
 }
 
@@ -66,6 +74,8 @@ pub struct GarbageTotal {
     pub rows: u64,
     /// It is counted only, and not removed.
     pub stays: bool,
+    /// It is moved to the quarantine, and not removed.
+    pub set_aside: bool,
 }
 
 /// Everything of a store that is of no use, by kind and name.
@@ -80,8 +90,10 @@ impl Garbage {
     pub fn totals(&self) -> Vec<GarbageTotal> {
         let mut totals: BTreeMap<GarbageKind, GarbageTotal> = BTreeMap::new();
         for item in &self.items {
-            let none = GarbageTotal { kind: item.kind, items: 0, bytes: 0, rows: 0, stays: item.kind.stays() };
-            let total = totals.entry(item.kind).or_insert(none);
+            let kind = item.kind;
+            let (stays, set_aside) = (kind.stays(), kind.is_set_aside());
+            let none = GarbageTotal { kind, items: 0, bytes: 0, rows: 0, stays, set_aside };
+            let total = totals.entry(kind).or_insert(none);
             total.items += 1;
             total.bytes += item.bytes;
             total.rows += item.rows.unwrap_or(0);
@@ -109,15 +121,20 @@ pub(crate) fn garbage(store: &EmbeddedStore) -> Result<Garbage, StoreError> {
     Ok(Garbage { items: survey(store)?.into_iter().map(|found| found.item).collect() })
 }
 
-/// Looks again as the only writer, and removes what is found. A manifest goes before its file, so a process that is killed
+/// Looks again as the only writer, and removes what is found; files of ticks are set aside. A manifest goes before its file, so a process that is killed
 /// on the way leaves less of the same.
 pub(crate) fn collect(store: &EmbeddedStore) -> Result<Garbage, StoreError> {
     store.lock_writer()?;
     let found = survey(store)?;
     let mut folders = BTreeSet::new();
-    for path in found.iter().flat_map(|f| &f.files) {
-        remove(path)?;
-        folders.extend(path.parent().map(Path::to_owned));
+    for found in &found {
+        if found.item.kind.is_set_aside() {
+            quarantine(store.root(), &found.files)?;
+        }
+        for path in &found.files {
+            remove(path)?;
+            folders.extend(path.parent().map(Path::to_owned));
+        }
     }
     for folder in folders {
         sweep_empty(&folder, store.root())?;
@@ -157,9 +174,11 @@ fn survey(store: &EmbeddedStore) -> Result<Vec<Found>, StoreError> {
         add(GarbageKind::Superseded, &path, None);
     }
     let stale: BTreeSet<&PathBuf> = named.stale.iter().map(|(_, file)| file).collect();
+    let ticks = root.join("lake").join(Dataset::Ticks.as_str());
     for path in files_below(&root.join("lake"))? {
         if !named.files.contains(&path) && !stale.contains(&path) {
-            add(GarbageKind::Unnamed, &path, None);
+            let kind = if path.starts_with(&ticks) { GarbageKind::UnnamedTicks } else { GarbageKind::Unnamed };
+            add(kind, &path, None);
         }
     }
     for (manifest, file) in &named.stale {

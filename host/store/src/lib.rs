@@ -8,7 +8,7 @@
 //! <root>/record/<collection>/<name>.json                           small reports of a build
 //! <root>/cache/<sha256>.arrow                                      memory-mapped copies, rebuilt when missing
 //! <root>/superseded/ticks/symbol=S/trading_day=D/<sha256>.parquet  earlier versions of days, until they are collected
-//! <root>/quarantine/                                               what `verify` took out
+//! <root>/quarantine/                                               what `verify` took out, and ticks that nothing names
 //! ```
 //! The same behind a server: [`QuestDbStore`] keeps symbol-days as rows of a few tables and gives the same digests.
 //!
@@ -197,6 +197,7 @@ pub trait Store: Send + Sync {
     fn garbage(&self) -> Result<Garbage, StoreError>;
 
     /// Finds what nothing needs any more, as [`Store::garbage`], and removes it where the back end can; gives what it found.
+    /// Files of ticks are moved to the quarantine instead: without their manifest nobody knows that another copy is left.
     ///
     /// # Errors
     /// As [`Store::garbage`]; `store_busy`, `store_unwritable`. What was removed before stays removed.

@@ -88,28 +88,29 @@ pub(crate) fn verify(store: &EmbeddedStore, deep: bool) -> Result<VerifyReport, 
     Ok(v.report)
 }
 
+/// Moves files of a store out of the readers' sight, keeping their place in the name; gives where they lie now, relative to
+/// the root.
+pub(crate) fn quarantine(root: &Path, paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
+    let dir = root.join("quarantine");
+    create_dirs(&dir)?;
+    let mut moved = Vec::new();
+    for path in paths.iter().filter(|p| p.exists()) {
+        let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace(['/', '\\'], "__");
+        let target = dir.join(name);
+        fs::rename(path, &target).map_err(|e| StoreError::write(&target, &e))?;
+        moved.push(target.strip_prefix(root).unwrap_or(&target).to_owned());
+    }
+    sync_dir(&dir)?;
+    Ok(moved)
+}
+
 impl Verifier<'_> {
     fn relative(&self, path: &Path) -> PathBuf {
         path.strip_prefix(self.store.root()).unwrap_or(path).to_owned()
     }
 
-    /// Moves files out of the readers' sight, keeping their place in the name.
-    fn quarantine(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
-        let dir = self.store.root().join("quarantine");
-        create_dirs(&dir)?;
-        let mut moved = Vec::new();
-        for path in paths.iter().filter(|p| p.exists()) {
-            let name = self.relative(path).to_string_lossy().replace(['/', '\\'], "__");
-            let target = dir.join(name);
-            fs::rename(path, &target).map_err(|e| StoreError::write(&target, &e))?;
-            moved.push(self.relative(&target));
-        }
-        sync_dir(&dir)?;
-        Ok(moved)
-    }
-
     fn bad(&mut self, what: String, error: &StoreError, path: &Path, files: &[PathBuf]) -> Result<(), StoreError> {
-        let quarantined = self.quarantine(files)?;
+        let quarantined = quarantine(self.store.root(), files)?;
         let path = self.relative(path);
         self.report.bad.push(BadFile { what, code: error.code(), why: error.to_string(), path, quarantined });
         Ok(())
@@ -185,7 +186,7 @@ impl Verifier<'_> {
             if path.is_dir() {
                 self.orphans(&path)?;
             } else if !self.named.contains(&path) {
-                self.quarantine(std::slice::from_ref(&path))?;
+                quarantine(self.store.root(), std::slice::from_ref(&path))?;
                 let path = self.relative(&path);
                 self.report.orphans.push(path);
             }

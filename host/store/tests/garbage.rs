@@ -51,7 +51,7 @@ fn an_earlier_version_stays_until_it_is_collected() {
 
     let found = store.garbage().unwrap();
     let totals = found.totals();
-    for kind in [GarbageKind::Superseded, GarbageKind::Unnamed, GarbageKind::StaleColumns] {
+    for kind in [GarbageKind::Superseded, GarbageKind::UnnamedTicks, GarbageKind::StaleColumns] {
         assert_eq!(total(&totals, kind), 1, "{kind:?}: {found:?}");
     }
     // The one that was planted, and that of the columns.
@@ -71,6 +71,52 @@ fn an_earlier_version_stays_until_it_is_collected() {
     assert_eq!(store.columns_keys().unwrap().len(), 1);
     let verified = store.verify(true).unwrap();
     assert!(verified.is_ok() && verified.orphans.is_empty() && verified.dropped_caches == 0, "{verified:?}");
+}
+
+/// D-16: manifests that are lost take no ticks along. What can be made again goes; put back, they name what they did.
+#[test]
+fn ticks_whose_manifests_are_lost_are_not_destroyed() {
+    let root = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(root.path()).unwrap();
+    let digests = [(0, 1), (1, 2)].map(|(n, seed)| put(&store, n, seed, 300).manifest().sha256);
+    let before = tree(root.path());
+    let bytes = |digest: &Digest| {
+        let name = format!("{digest}.parquet");
+        before.iter().find(|(path, _)| path.ends_with(&name)).unwrap().1.clone()
+    };
+    std::fs::rename(root.path().join("manifest"), root.path().join("elsewhere")).unwrap();
+    let found = store.garbage().unwrap();
+    assert_eq!(total(&found.totals(), GarbageKind::UnnamedTicks), 2, "{found:?}");
+    assert!(found.totals().iter().all(|t| t.set_aside == (t.kind == GarbageKind::UnnamedTicks)));
+    // Twice: what was set aside is nothing that the next run may remove.
+    for _ in 0..2 {
+        store.collect_garbage().unwrap();
+    }
+    for (n, digest) in digests.iter().enumerate() {
+        let day = day(n as i32);
+        let name = format!("lake__ticks__symbol={SYMBOL}__trading_day={day}__{digest}.parquet");
+        let kept = std::fs::read(root.path().join("quarantine").join(name)).unwrap();
+        assert_eq!(kept, bytes(digest), "{day}");
+    }
+    assert!(store.garbage().unwrap().items.is_empty());
+}
+
+/// D-16, D-17: a verification that was killed after it took a damaged manifest out, and before it looked for files that
+/// nothing names, leaves an intact file; the collection does not end it.
+#[test]
+fn a_verification_that_was_killed_costs_no_ticks() {
+    let root = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(root.path()).unwrap();
+    let digest = put(&store, 0, 1, 300).manifest().sha256;
+    let folder = root.path().join(format!("lake/ticks/symbol={SYMBOL}/trading_day={}", day(0)));
+    let whole = std::fs::read(folder.join(format!("{digest}.parquet"))).unwrap();
+    let quarantine = root.path().join("quarantine");
+    std::fs::create_dir(&quarantine).unwrap();
+    let manifest = format!("manifest/ticks/{SYMBOL}/{}.json", day(0));
+    std::fs::rename(root.path().join(&manifest), quarantine.join(manifest.replace('/', "__"))).unwrap();
+    store.collect_garbage().unwrap();
+    let kept = quarantine.join(format!("lake__ticks__symbol={SYMBOL}__trading_day={}__{digest}.parquet", day(0)));
+    assert_eq!(std::fs::read(kept).unwrap(), whole);
 }
 
 /// D-16, D-17: what a damaged manifest names is unknown, so nothing is removed.

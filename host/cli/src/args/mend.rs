@@ -1,7 +1,7 @@
 //! Flags of the commands that look at, mend and clean up stored days.
 
 use clap::Args;
-use ghtrader_core::{ContractId, TradingDay, Variety};
+use ghtrader_core::{ContractId, ErrorClass, Problem, TradingDay, Variety};
 
 /// Days of one symbol.
 #[derive(Debug, Args)]
@@ -25,6 +25,22 @@ pub(crate) struct DayRange {
     /// Last trading day
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) to: Option<TradingDay>,
+}
+
+impl DayRange {
+    /// First and last day as given.
+    ///
+    /// # Errors
+    /// `bad_range` for a first day after the last: it holds no day, which must not look like days without a defect.
+    pub(crate) fn checked(&self) -> Result<(Option<TradingDay>, Option<TradingDay>), Problem> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from > to => {
+                let what = format!("{from} lies after {to}");
+                Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"))
+            }
+            range => Ok(range),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -31,10 +31,12 @@ fn collected_text(c: &Collected) -> String {
     }
     let row = |t: &GarbageTotal| {
         let number = |n: u64| if n == 0 { "–".to_owned() } else { grouped(n.cast_signed()) };
-        let fate = match (t.stays, c.applied) {
-            (true, _) => "stays: the server has no DELETE",
-            (false, true) => "removed",
-            (false, false) => "can go",
+        let fate = match (t.stays, t.set_aside, c.applied) {
+            (true, _, _) => "stays: the server has no DELETE",
+            (_, true, true) => "moved to quarantine/: ticks cannot be made again",
+            (_, true, false) => "goes to quarantine/: ticks cannot be made again",
+            (false, false, true) => "removed",
+            (false, false, false) => "can go",
         };
         vec![word(&t.kind), number(t.items), number(t.bytes), number(t.rows), fate.to_owned()]
     };
@@ -42,11 +44,14 @@ fn collected_text(c: &Collected) -> String {
     let listed = table(&["kind", "items", "bytes", "rows", "what becomes of it"], &rows);
     let removable = c.totals.iter().any(|t| !t.stays);
     let next = if removable && !c.applied { "\n\nnext: ghtrader data gc --apply" } else { "" };
-    format!("{listed}{next}")
+    let lost = c.totals.iter().any(|t| t.set_aside);
+    let lost = if lost { "\n\nif manifests were lost, put them back first; else import these days again" } else { "" };
+    format!("{listed}{lost}{next}")
 }
 
 /// Counts rows without depth, or takes them out.
 pub(crate) fn purge(context: &Context, flags: &Purge) -> Result<(), Problem> {
+    let (from, to) = flags.range.checked()?;
     let store = context.store()?;
     let symbols: Vec<String> = match (&flags.symbol, &flags.var) {
         (Some(contract), _) => vec![contract.to_string()],
@@ -57,7 +62,6 @@ pub(crate) fn purge(context: &Context, flags: &Purge) -> Result<(), Problem> {
         // The flags see to it that one is there.
         (None, None) => Vec::new(),
     };
-    let (from, to) = (flags.range.from, flags.range.to);
     let scopes: Vec<FactsScope<'_>> = symbols.iter().map(|symbol| FactsScope { symbol, from, to }).collect();
     let report = purge_shallow(&*store, &scopes, flags.apply, ContractTable::builtin(), &|day| {
         context.progress.show("purge", &format!("{} {}", day.symbol, day.trading_day), 0, 0, "days");
@@ -106,8 +110,8 @@ fn purge_text(r: &PurgeReport) -> String {
         r.days_left
     );
     let next = match (r.applied, r.days_changed) {
+        (_, 0) => "; nothing to take out",
         (true, _) => "; they are gone, the earlier versions stay until data gc",
-        (false, 0) => "",
         (false, _) => "; say it again with --apply to take them out",
     };
     format!("{listed}{counts}{next}")

@@ -75,7 +75,7 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         Data::Trace { symbol, day, seq, file } => super::trace::run(context, &symbol, day, seq, file.as_deref())?,
         Data::Report { var: Some(var), out, .. } => return quality::page(context, &var, out),
         Data::Validate { days, incremental, full_report, profile } => {
-            let (symbol, range) = quality::meant(days);
+            let (symbol, range) = quality::meant(days)?;
             if profile {
                 return quality::profile(context, &symbol);
             }
@@ -85,7 +85,7 @@ pub(crate) fn run(context: &Context, command: Data) -> Result<ExitCode, Problem>
         Data::Readiness { var } => return quality::readiness(context, &var),
         Data::Gaps { var, most } => quality::gaps(context, &var, most as usize)?,
         Data::FieldQuality(days) => {
-            let (symbol, range) = quality::meant(days);
+            let (symbol, range) = quality::meant(days)?;
             quality::fields(context, &symbol, range)?;
         }
         Data::Report { symbol, day, .. } => {

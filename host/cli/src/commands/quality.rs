@@ -19,9 +19,12 @@ use std::process::ExitCode;
 type Days = (Option<TradingDay>, Option<TradingDay>);
 
 /// The symbol and the days that are meant: a contract's, or a product's continuous ones.
-pub(crate) fn meant(days: StoredDays) -> (String, Days) {
+///
+/// # Errors
+/// `bad_range`.
+pub(crate) fn meant(days: StoredDays) -> Result<(String, Days), Problem> {
     let symbol = days.symbol.or_else(|| days.var.map(|var| var.main_symbol())).unwrap_or_default();
-    (symbol, (days.range.from, days.range.to))
+    Ok((symbol, days.range.checked()?))
 }
 
 /// A whole number that a product may have for itself.
@@ -108,8 +111,12 @@ fn validation_text(r: &ValidationReport, expected: usize) -> String {
         .collect();
     let head = ["trading day", "state", "reason", "gaps", "longest s", "over 30 s", "lost", "outside s"];
     let listed = if rows.is_empty() { String::new() } else { table(&head, &rows) + "\n" };
+    let lost = match r.ticks_missing.len() {
+        0 => String::new(),
+        n => format!(", {n} without the ticks that they were built from (ghtrader data repair --var)"),
+    };
     format!(
-        "{listed}{}: {} ({}); {expected} days expected, {} missing, {} validated before and unchanged\n{}",
+        "{listed}{}: {} ({}); {expected} days expected, {} missing{lost}, {} validated before and unchanged\n{}",
         r.symbol,
         word(&r.state.overall),
         word(&r.state.reason_code),

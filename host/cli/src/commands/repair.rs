@@ -29,8 +29,13 @@ struct Lacking {
 impl Lacking {
     fn of(validation: &ValidationReport) -> Self {
         Self {
-            days_missing: validation.days_missing.len(),
-            segments: validation.days.iter().filter(|d| d.sha256.is_some()).map(|d| d.segments).sum(),
+            days_missing: validation.days_missing.len() + validation.ticks_missing.len(),
+            segments: validation
+                .days
+                .iter()
+                .filter(|d| d.sha256.is_some() && !d.ticks_missing)
+                .map(|d| d.segments)
+                .sum(),
         }
     }
 }
@@ -68,12 +73,7 @@ pub(crate) fn repair(context: &Context, flags: &Repair) -> Result<ExitCode, Prob
 
 /// Refuses days of which no source can have rows.
 fn check_days(context: &Context, flags: &Repair) -> Result<(), Problem> {
-    if let (Some(from), Some(to)) = (flags.range.from, flags.range.to)
-        && from > to
-    {
-        let what = format!("{from} lies after {to}");
-        return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
-    }
+    flags.range.checked()?;
     let (Some(contract), Some(day)) = (&flags.symbol, flags.day) else { return Ok(()) };
     context.calendar.next_trading_day(day.plus_days(-1))?;
     if !context.calendar.is_trading_day(day) {
@@ -97,6 +97,14 @@ fn work(context: &Context, flags: &Repair, symbol: &str, source: &mut Source<'_>
     };
     let validated = |source: &Source<'_>| quality::validated(context, source.store, symbol, range, false);
     let validation = validated(source)?;
+    if validation.days.is_empty() && flags.day.is_none() {
+        return Err(Problem::new(
+            "days_missing",
+            ErrorClass::User,
+            format!("no day of {symbol} is stored or expected, so nothing says what lacks"),
+            "name a day (ghtrader data repair SHFE.cu2602 2025-07-18), or ghtrader data download; of a product make the schedule first",
+        ));
+    }
     let limit = |path| quality::limit(context, symbol, path);
     let scope = RepairScope {
         max_days: match flags.days {
@@ -154,7 +162,7 @@ fn repaired_text(r: &Repaired) -> String {
             day.trading_day.to_string(),
             quality::word(&day.defect),
             day.segments.to_string(),
-            quality::word(&day.answer),
+            quality::word(&day.answer) + if day.kept { " (before)" } else { "" },
             asked,
             quality::word(&day.action),
         ]);

@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::reply::{Reply, ok};
 use axum::extract::State;
 use ghtrader_core::{ContractTable, ErrorClass, Problem, Variety};
-use ghtrader_pipeline::{Inspection, open_store};
+use ghtrader_pipeline::{Coverage, Inspection, open_store, resolve};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::IntoParams;
@@ -53,8 +53,25 @@ pub(crate) struct GapsQuery {
     limit: Option<String>,
 }
 
+/// Blanks and line ends around a name are forgiven on a command line; in a query they are a client's mistake, and would be
+/// repeated in logs.
+fn plain<'a>(name: &'a str, remedy: &'static str) -> Result<&'a str, Refusal> {
+    if name.bytes().all(|c| c.is_ascii_graphic()) {
+        return Ok(name);
+    }
+    let what = format!("`{}` has a character that no name has", name.escape_debug());
+    Err(Refusal::new("bad_symbol", ErrorClass::User, what, remedy).value(name))
+}
+
+fn symbol(name: &str) -> Result<(String, Variety), Refusal> {
+    const REMEDY: &str = "name a contract such as SHFE.cu2602, or a continuous symbol such as KQ.m@SHFE.cu";
+    let (_, symbol, variety) =
+        resolve(plain(name, REMEDY)?).map_err(|e| Refusal::from(Problem::from(e)).value(name))?;
+    Ok((symbol, variety))
+}
+
 fn variety(name: &str) -> Result<Variety, Refusal> {
-    name.parse().map_err(|e: ghtrader_core::SymbolError| {
+    plain(name, "name a product such as cu")?.parse().map_err(|e: ghtrader_core::SymbolError| {
         Refusal::new("bad_symbol", ErrorClass::User, e.to_string(), "name a product such as cu").value(name)
     })
 }
@@ -81,11 +98,24 @@ pub(crate) async fn get_coverage(
     ApiQuery(query): ApiQuery<CoverageQuery>,
 ) -> Result<Reply, Refusal> {
     let variety = variety(&query.variety)?;
+    let dataset = query.dataset.as_deref().map(|name| {
+        Coverage::dataset(name).ok_or_else(|| {
+            let what = format!("`{}` is no dataset", name.escape_debug());
+            Refusal::new("bad_query", ErrorClass::User, what, "ask for dataset=ticks or dataset=main_l5").value(name)
+        })
+    });
+    let dataset = dataset.transpose()?;
+    let only = query.symbol.as_deref().map(symbol).transpose()?;
+    if let Some((symbol, of)) = only.as_ref().filter(|(_, of)| *of != variety) {
+        let what = format!("{symbol} is a symbol of {of}, not of {variety}");
+        return Err(Refusal::new("bad_query", ErrorClass::User, what, "ask for the symbol's own product")
+            .value(symbol.as_str()));
+    }
     look(&app, move |store| {
         let mut symbols = store.coverage(&variety)?;
         symbols.retain(|c| {
-            query.dataset.as_ref().is_none_or(|dataset| dataset == c.dataset.as_str())
-                && query.symbol.as_ref().is_none_or(|symbol| *symbol == c.symbol)
+            dataset.is_none_or(|dataset| dataset == c.dataset)
+                && only.as_ref().is_none_or(|(symbol, _)| *symbol == c.symbol)
         });
         Ok(json!({ "variety": variety, "symbols": symbols }))
     })
@@ -94,7 +124,7 @@ pub(crate) async fn get_coverage(
 
 /// Whether a product's main_l5 can be relied on, as `ghtrader data readiness`.
 #[utoipa::path(get, path = "/data/quality/readiness", tag = "data", params(VarietyQuery),
-    responses((status = 200, description = "`{symbol, schedule_hash, state: {engineering, policy, source, overall, ok, reason_code}, action_hint, days_expected, days_missing, first_day, last_day, days_behind, half_missing_rate, missing_rate, clean_rate, gap_buckets, gaps_over_30_s, max_gap_s, segments_per_day, outside_s, end_lag_s}`", body = Object), ReadErrors))]
+    responses((status = 200, description = "`{symbol, schedule_hash, state: {engineering, policy, source, overall, ok, reason_code}, action_hint, days_expected, days_missing, ticks_missing, first_day, last_day, days_behind, half_missing_rate, missing_rate, clean_rate, gap_buckets, gaps_over_30_s, max_gap_s, segments_per_day, outside_s, end_lag_s}`", body = Object), ReadErrors))]
 pub(crate) async fn get_readiness(
     State(app): State<App>,
     ApiQuery(query): ApiQuery<VarietyQuery>,
@@ -133,10 +163,13 @@ pub(crate) async fn get_summary(
     ApiQuery(query): ApiQuery<SummaryQuery>,
 ) -> Result<Reply, Refusal> {
     let symbol = match (query.symbol, query.variety) {
-        (Some(symbol), None) => symbol,
+        (Some(name), None) => symbol(&name)?.0,
         (None, Some(name)) => variety(&name)?.main_symbol(),
-        _ => {
-            let what = "either variety or symbol is needed";
+        (given, _) => {
+            let what = match given {
+                Some(_) => "give either variety or symbol, not both",
+                None => "either variety or symbol is needed",
+            };
             return Err(Refusal::new(
                 "bad_query",
                 ErrorClass::User,

@@ -37,6 +37,12 @@ async fn quality_and_coverage_are_the_rooms_own_answers() {
     let world = World::new();
     let empty = world.get("/data/coverage?variety=cu").await;
     assert_eq!((empty.status.as_u16(), &empty.body["symbols"]), (200, &json!([])), "{}", empty.body);
+    for path in ["readiness", "anomalies"] {
+        let judged = world.get(&format!("/data/quality/{path}?variety=cu")).await.body;
+        assert_eq!((&judged["state"]["ok"], &judged["state"]["reason_code"]), (&json!(false), &json!("days_missing")));
+    }
+    let gaps = world.get("/data/quality/gaps?variety=cu").await;
+    assert_eq!((gaps.status.as_u16(), gaps.code()), (409, "days_missing"));
     let store = fill(&world);
     let records = store.records().unwrap();
     let (settings, calendar) = (&world.config.settings, &world.config.calendar);
@@ -83,10 +89,19 @@ async fn questions_that_make_no_sense_are_refused() {
         ("/data/quality/summary", 400, "bad_query"),
         ("/data/quality/summary?symbol=cu25", 400, "bad_symbol"),
         ("/data/quality/gaps?variety=cu&limit=0", 400, "limit_out_of_range"),
+        ("/data/coverage?variety=cu&dataset=x", 400, "bad_query"),
+        ("/data/coverage?variety=cu&symbol=../../x", 400, "bad_symbol"),
+        ("/data/coverage?variety=cu&symbol=SHFE.au2512", 400, "bad_query"),
+        ("/data/coverage?variety=cu%0A", 400, "bad_symbol"),
+        ("/data/quality/readiness?variety=%20cu", 400, "bad_symbol"),
+        ("/data/quality/summary?symbol=SHFE.cu2508%0A", 400, "bad_symbol"),
+        ("/data/quality/summary?symbol=SHFE.cu2508&variety=cu", 400, "bad_query"),
     ] {
         let answer = world.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{path}");
     }
+    let both = world.get("/data/quality/summary?symbol=SHFE.cu2508&variety=cu").await;
+    assert!(both.body["what"].as_str().unwrap().contains("not both"), "{}", both.body);
     let bare = world.ask_bare("GET /data/quality/readiness?variety=cu", &[], axum::body::Body::empty()).await;
     assert_eq!(bare.code(), "token_missing");
     std::fs::create_dir_all(world.config.data_dir.join("schedule")).unwrap();

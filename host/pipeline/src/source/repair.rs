@@ -46,7 +46,7 @@ pub struct CheckedGap {
 /// What a source said of one symbol-day. It counts as long as the day has the same rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedDay {
-    /// Digest of the day's rows when it was asked; none for a day without.
+    /// Digest of the day's rows when it was asked; none for a day without, and for one of `main_l5` without its ticks.
     pub sha256: Option<Digest>,
     /// Whether it has anything that is lacking here.
     pub answer: ProviderAnswer,
@@ -56,6 +56,28 @@ pub struct CheckedDay {
     /// Why it did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Times that it was asked about these rows.
+    #[serde(default = "once")]
+    pub asked: u32,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+impl CheckedDay {
+    fn new(sha256: Option<Digest>, answer: ProviderAnswer) -> Self {
+        Self { sha256, answer, gaps: Vec::new(), error: None, asked: 0 }
+    }
+
+    /// It was said of these rows, and of what is wrong with them now.
+    fn is_of(&self, candidate: &Candidate) -> bool {
+        let fits = match self.answer {
+            ProviderAnswer::ProviderError | ProviderAnswer::NotChecked => true,
+            _ => self.gaps.is_empty() != (candidate.defect == Defect::Gaps),
+        };
+        self.sha256 == candidate.sha256 && fits
+    }
 }
 
 /// What a source said of a symbol's days, those it was asked about.
@@ -70,7 +92,7 @@ pub fn load_answers(store: &dyn Store, symbol: &str) -> Result<BTreeMap<TradingD
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defect {
-    /// No row is stored.
+    /// No row of the contract is stored, even if `main_l5` has rows that were built from it.
     Missing,
     /// Its rows were refused by the rules of the import.
     Refused,
@@ -110,6 +132,8 @@ pub struct RepairDay {
     /// Why it did not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// It said so when it was asked an earlier time, and was not asked again.
+    pub kept: bool,
     /// What to do.
     pub action: RepairAction,
 }
@@ -133,14 +157,15 @@ pub struct RepairPlan {
     pub questions: u64,
     /// Somebody ended it before every question was asked.
     pub stopped: bool,
-    /// The days, in the order in which they were asked about: missing ones, then by their longest gap.
+    /// The days, in the order in which they were asked about: those that were asked about the fewest times, of these the
+    /// missing ones, then by their longest gap.
     pub days: Vec<RepairDay>,
 }
 
 /// What to look at, and how many questions to ask.
 #[derive(Debug, Clone, Copy)]
 pub struct RepairScope {
-    /// Days that the source is asked about; the others are listed.
+    /// Days that the source is asked about; the others are listed with what it said of them before.
     pub max_days: usize,
     /// Gaps of a day that it is asked about, the longest ones.
     pub max_segments: usize,
@@ -163,29 +188,40 @@ pub fn plan_repair(
     let (dataset, symbol, variety) = resolve(&validation.symbol).map_err(wrong)?;
     let schedule = if dataset == Dataset::MainL5 { source.store.load_schedule(&variety)? } else { None };
     let mut candidates = candidates(source, validation, &symbol, schedule.as_ref(), scope.only)?;
-    candidates.sort_by_key(|c| (c.defect, Reverse(c.gaps.first().map_or(0, Interval::length_s)), c.trading_day));
     let mut answers = load_answers(source.store, &symbol)?;
     let rows: BTreeMap<TradingDay, Option<Digest>> =
-        validation.days.iter().map(|d| (d.trading_day, d.sha256)).collect();
+        validation.days.iter().map(|d| (d.trading_day, d.asked_of())).collect();
     answers.retain(|day, said| rows.get(day).is_none_or(|sha256| *sha256 == said.sha256));
+    // Days that the source lacks too would else use up the questions of every run.
+    let asked = |c: &Candidate| answers.get(&c.trading_day).filter(|said| said.is_of(c)).map_or(0, |said| said.asked);
+    candidates
+        .sort_by_key(|c| (asked(c), c.defect, Reverse(c.gaps.first().map_or(0, Interval::length_s)), c.trading_day));
     let deep = dataset == Dataset::MainL5;
     let mut prober = Prober::new(source, retry);
     let mut known: BTreeMap<ContractId, Result<Instrument, String>> = BTreeMap::new();
     let mut stopped = false;
     let mut days = Vec::new();
     for (at, candidate) in candidates.into_iter().enumerate() {
-        let mut checked =
-            CheckedDay { sha256: candidate.sha256, answer: ProviderAnswer::NotChecked, gaps: Vec::new(), error: None };
+        let before = answers.get(&candidate.trading_day).filter(|said| said.is_of(&candidate)).cloned();
+        let mut answered = None;
         if at < scope.max_days && !stopped {
-            match check(&mut prober, &mut known, &candidate, scope.max_segments, deep)? {
-                Some(answered) => checked = answered,
-                None => stopped = true,
+            answered = check(&mut prober, &mut known, &candidate, scope.max_segments, deep)?;
+            stopped = answered.is_none();
+        }
+        let answered = answered.filter(|said| said.answer != ProviderAnswer::NotChecked);
+        let kept = answered.is_none();
+        let checked = match (answered, before) {
+            (Some(answered), before) => {
+                let asked = before.map_or(0, |said| said.asked).saturating_add(1);
+                let answered = CheckedDay { asked, ..answered };
+                answers.insert(candidate.trading_day, answered.clone());
+                answered
             }
-        }
-        if checked.answer != ProviderAnswer::NotChecked {
-            answers.insert(candidate.trading_day, checked.clone());
-        }
-        days.push(candidate.planned(checked));
+            // That it did not answer at another time is no answer.
+            (None, Some(said)) if said.answer != ProviderAnswer::ProviderError => said,
+            (None, _) => CheckedDay::new(candidate.sha256, ProviderAnswer::NotChecked),
+        };
+        days.push(candidate.planned(checked, kept));
     }
     let questions = prober.questions;
     source.store.put_record(PROVIDER_ANSWERS, &symbol, &json(&answers))?;
@@ -252,7 +288,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn planned(self, checked: CheckedDay) -> RepairDay {
+    fn planned(self, checked: CheckedDay, kept: bool) -> RepairDay {
         let action = match (checked.answer, self.sha256) {
             (ProviderAnswer::ProviderHasData, None) => RepairAction::Fetch,
             (ProviderAnswer::ProviderHasData, Some(_)) => RepairAction::FetchAgain,
@@ -267,6 +303,7 @@ impl Candidate {
             answer: checked.answer,
             gaps: checked.gaps,
             error: checked.error,
+            kept: kept && checked.answer != ProviderAnswer::NotChecked,
             action,
         }
     }
@@ -295,7 +332,7 @@ fn candidates(
     let mut found = Vec::new();
     for day in validation.days.iter().filter(|d| only.is_none_or(|only| only == d.trading_day)) {
         let Some(contract) = contract_on(day.trading_day) else { continue };
-        let defect = match day.sha256 {
+        let defect = match day.asked_of() {
             _ if is_refused(&contract, day.trading_day)? => Defect::Refused,
             None => Defect::Missing,
             Some(_) if day.segments > 0 => Defect::Gaps,
@@ -316,7 +353,8 @@ fn candidates(
 }
 
 fn candidate(contract: ContractId, day: &ValidatedDay, defect: Defect) -> Candidate {
-    let (missing, trading_day, sha256) = (day.sha256.is_none(), day.trading_day, day.sha256);
+    let (trading_day, sha256) = (day.trading_day, day.asked_of());
+    let missing = sha256.is_none();
     let mut gaps = if missing { Vec::new() } else { day.validation.gaps.gaps.clone() };
     gaps.sort_by_key(|gap| (Reverse(gap.length_s()), gap.start_s));
     Candidate { contract, trading_day, sha256, defect, segments: if missing { 0 } else { day.segments }, gaps }
@@ -330,8 +368,7 @@ fn check(
     max_segments: usize,
     deep: bool,
 ) -> Result<Option<CheckedDay>, FetchError> {
-    let mut checked =
-        CheckedDay { sha256: candidate.sha256, answer: ProviderAnswer::ProviderMissing, gaps: Vec::new(), error: None };
+    let mut checked = CheckedDay::new(candidate.sha256, ProviderAnswer::ProviderMissing);
     let failed = |mut checked: CheckedDay, error: String| {
         (checked.answer, checked.error) = (ProviderAnswer::ProviderError, Some(error));
         Ok(Some(checked))

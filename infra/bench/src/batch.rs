@@ -106,14 +106,12 @@ impl Market {
         self.ask(&["batch", "plan", &format!("{name}.toml"), "--out", &format!("{name}.m")])
     }
 
-    /// Runs a planned batch into a folder that is empty; gives its totals.
+    /// Runs a planned batch into a folder of its own; gives its totals.
     fn run(&self, name: &str, threads: usize) -> Result<Value> {
-        let out = self.root.join("out");
-        if out.exists() {
-            std::fs::remove_dir_all(&out)?;
-        }
-        let (manifest, threads) = (format!("{name}.m"), threads.to_string());
-        let args = ["batch", "run", "--manifest", &manifest, "--out", "out", "--threads", &threads];
+        // File systems avoid inodes that were just given back: a folder that was emptied would cost more than a new one.
+        let out = tempfile::Builder::new().prefix("out-").tempdir_in(&self.root)?.keep();
+        let (manifest, threads, out) = (format!("{name}.m"), threads.to_string(), out.to_string_lossy().into_owned());
+        let args = ["batch", "run", "--manifest", &manifest, "--out", &out, "--threads", &threads];
         let output = self.command(&args)?.stderr(Stdio::inherit()).output()?;
         let lines = String::from_utf8_lossy(&output.stdout);
         let last = lines.lines().last().unwrap_or_default();

@@ -77,7 +77,6 @@ fn collection(symbol: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
     use ghtrader_core::{TICK_COLUMNS, TickTable};

@@ -77,7 +77,6 @@ fn collection(symbol: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use ghtrader_core::{TICK_COLUMNS, TickTable};
     use ghtrader_store::{Counting, Dataset, DayMeta, EmbeddedStore};

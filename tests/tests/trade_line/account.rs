@@ -57,30 +57,30 @@ fn an_account_is_shown_and_verified() {
     assert!(kept["balance"].as_f64().is_some_and(|b| b > 900_000.0) && kept["time"].is_string());
     assert!(!kept.to_string().contains("1234567889"));
 
-    let fails = |args: &[&str], exit: i32, error: &str, change: &dyn Fn(&mut Command)| {
+    let fails = |args: &[&str], exit: i32, error: &str, (name, value): (&str, &str)| {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-        let (code, out, err) = shows(&world, &args, change);
+        let (code, out, err) = shows(&world, &args, |command| {
+            command.env(name, value);
+        });
         let value: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
         assert_eq!((code, value["error"]["code"].as_str()), (exit, Some(error)), "{out}");
         assert!(value["error"]["remedy"].as_str().is_some_and(|r| !r.is_empty()));
         value["error"]["what"].as_str().unwrap_or_default().to_owned()
     };
     let verify = ["account", "verify", "--timeout", "5"];
-    let what = fails(&verify, 2, "login_refused", &|c| drop(c.env("TQ_ACCOUNT_PASSWORD", "wrong")));
+    let what = fails(&verify, 2, "login_refused", ("TQ_ACCOUNT_PASSWORD", "wrong"));
     assert!(what.contains("403") && what.contains("12***89"), "{what}");
-    fails(&verify, 6, "source_unavailable", &|c| drop(c.env("GHTRADER_DIFF_TD_URL", "ws://127.0.0.1:9/td")));
-    fails(&verify, 2, "bad_source_url", &|c| drop(c.env("GHTRADER_DIFF_TD_URL", "http://127.0.0.1/td")));
+    fails(&verify, 6, "source_unavailable", ("GHTRADER_DIFF_TD_URL", "ws://127.0.0.1:9/td"));
+    fails(&verify, 2, "bad_source_url", ("GHTRADER_DIFF_TD_URL", "http://127.0.0.1/td"));
     let silent = TdServer::start(|_, _| Vec::new());
     let url = silent.url();
-    let what = fails(&["account", "verify", "--timeout", "1"], 6, "account_silent", &|c| {
-        drop(c.env("GHTRADER_DIFF_TD_URL", &url))
-    });
+    let what = fails(&["account", "verify", "--timeout", "1"], 6, "account_silent", ("GHTRADER_DIFF_TD_URL", &url));
     assert!(what.contains("within 1 s"), "{what}");
     let stale = TdServer::refusing(401);
     let url = stale.url();
-    fails(&verify, 2, "source_auth", &|c| drop(c.env("GHTRADER_DIFF_TD_URL", &url)));
-    fails(&verify, 2, "account_incomplete", &|c| drop(c.env_remove("TQ_ACCOUNT_PASSWORD")));
-    fails(&["account", "show", "--account", "nobody"], 2, "unknown_account", &|_| {});
+    fails(&verify, 2, "source_auth", ("GHTRADER_DIFF_TD_URL", &url));
+    fails(&verify, 2, "account_incomplete", ("TQ_ACCOUNT_PASSWORD", ""));
+    fails(&["account", "show", "--account", "nobody"], 2, "unknown_account", ("TQ_TD_URL", ""));
 
     // An account that contradicts itself: shown, named, exit 1.
     let tampered = TdServer::start(|_, frame| match frame["aid"].as_str() {

@@ -49,7 +49,7 @@ fn an_order_that_never_arrived_is_lost_and_blocks() {
     assert!(matches!(trader.desk().map(drop), Err(Blocked::Unresolved(_))));
     assert!(trader.settle_lost(&id, "the broker has no such order").expect("a journal"));
     assert!(!trader.settle_lost(&id, "again").expect("a journal"));
-    let events = ready(&mut trader);
+    let events = trader.turn(BRIEF).expect("a turn");
     assert_eq!(told(&events, &id), [OrderState::Settled]);
     assert_eq!(unresolved_orders(&world.journal()).expect("the journal"), []);
     let next = insert(&mut trader, buy(1, ASK));
@@ -111,13 +111,13 @@ fn an_order_that_is_not_answered_is_asked_about() {
 /// DC-23, DC-26: lines that are cut at every kind of byte, in the middle of frames too, cost nothing.
 #[test]
 fn a_line_is_cut_in_the_middle_of_a_frame() {
-    let world = World::new(4_000, &["--speed", "20"]);
+    let world = World::new(4_000, &["--speed", "20", "--fills", "touch"]);
     let cable = Cable::to(&world.url());
     let mut trader = world.trader_at(&cable.url(&world.url()));
     let (mut ids, mut all) = (Vec::new(), Vec::new());
     for round in 0..12_usize {
         all.extend(ready(&mut trader));
-        cable.cut_after(150 + 397 * round);
+        cable.cut_after(40 + 61 * round);
         let id = insert(&mut trader, buy(1, if round % 2 == 0 { ASK } else { BID - 100.0 }));
         all.extend(until(&mut trader, "answer", |t| {
             !matches!(state(t, &id), OrderState::Journaled | OrderState::Unknown)

@@ -80,19 +80,23 @@ fn orders_fill_rest_end_and_are_refused() {
 /// DC-19, DC-21: what is bought today is his tomorrow, and both are closed by their own words.
 #[test]
 fn a_settlement_makes_todays_lots_his() {
-    let world = World::new(400, &["--speed", "max", "--fills", "touch"]);
+    let world = World::new(1_200, &["--speed", "60", "--fills", "touch"]);
     let mut trader = world.trader();
     ready(&mut trader);
     let bought = insert(&mut trader, buy(2, ASK));
     reaches(&mut trader, &bought, OrderState::Filled);
     assert_eq!(long(&trader), SideLots { today: 2, ..SideLots::default() });
-    // A resting order lets the market run; the settlement ends it.
+    // The settlement ends what rests.
     let rests = insert(&mut trader, buy(1, 75_000.0));
     let events = until(&mut trader, "next day", |t| t.line().trading_day() == "20250721" && long(t).his == 2);
     assert!(events.contains(&TradeEvent::TradingDay("20250721".to_owned())));
     assert_eq!(told(&events, &rests).last(), Some(&OrderState::Cancelled));
     assert_eq!(long(&trader), SideLots { his: 2, ..SideLots::default() });
 
+    // The day's first rows open the market.
+    for _ in 0..25 {
+        trader.turn(BRIEF).expect("a turn");
+    }
     let more = insert(&mut trader, buy(1, ASK));
     reaches(&mut trader, &more, OrderState::Filled);
     let held = long(&trader);

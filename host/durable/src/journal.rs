@@ -52,29 +52,34 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// Stable name of the failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { source, .. } if is_full(source) => "disk_full",
+            Self::Io { .. } | Self::Closed { .. } => "journal_unwritable",
+            Self::Broken { .. } => "journal_broken",
+            Self::Held { .. } => "journal_held",
+        }
+    }
+}
+
 impl From<JournalError> for Problem {
     fn from(error: JournalError) -> Self {
-        let what = error.to_string();
-        match &error {
+        let (class, remedy) = match &error {
             JournalError::Io { source, .. } if is_full(source) => {
-                Self::new("disk_full", ErrorClass::Limit, what, "free some space and start again")
+                (ErrorClass::Limit, "free some space and start again")
             }
-            JournalError::Io { .. } | JournalError::Closed { .. } => Self::new(
-                "journal_unwritable",
-                ErrorClass::Unavailable,
-                what,
-                "make the journal's folder readable and writable, then start again",
-            ),
-            JournalError::Broken { .. } => Self::new(
-                "journal_broken",
+            JournalError::Io { .. } | JournalError::Closed { .. } => {
+                (ErrorClass::Unavailable, "make the journal's folder readable and writable, then start again")
+            }
+            JournalError::Broken { .. } => (
                 ErrorClass::Conflict,
-                what,
                 "keep the file as it is and find out who changed it; compare with the broker by hand before going on",
             ),
-            JournalError::Held { .. } => {
-                Self::new("journal_held", ErrorClass::Conflict, what, "end the process named, or wait for it")
-            }
-        }
+            JournalError::Held { .. } => (ErrorClass::Conflict, "end the process named, or wait for it"),
+        };
+        Self::new(error.code(), class, error.to_string(), remedy)
     }
 }
 

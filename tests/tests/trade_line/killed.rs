@@ -136,6 +136,7 @@ fn a_program_that_is_killed_before_it_hears() {
 #[test]
 fn a_program_that_is_killed_at_any_moment() {
     let world = World::new(4_000, &["--speed", "1"]);
+    let (mut all_written, mut all_arrived) = (0, 0);
     for round in 0..8_u64 {
         let mut child = Killed::start(&world, "loop", &world.url());
         child.hears("ready");
@@ -157,7 +158,10 @@ fn a_program_that_is_killed_at_any_moment() {
         let written: BTreeSet<String> = trader.line().own_orders().map(|o| o.order_id.as_str().to_owned()).collect();
         let unwritten: Vec<&String> = at_broker.iter().filter(|id| !written.contains(*id)).collect();
         assert!(unwritten.is_empty(), "round {round}: {unwritten:?} are at the broker and not in the journal");
+        (all_written, all_arrived) = (written.len(), at_broker.len());
         ready(&mut trader);
     }
+    assert!(all_written >= all_arrived && all_arrived > 0, "{all_arrived} of {all_written} arrived");
+    eprintln!("{all_arrived} of {all_written} orders arrived");
     assert_eq!(unresolved_orders(&world.journal()).expect("the journal"), []);
 }

@@ -28,6 +28,9 @@ fn logins_that_fail_say_why() {
         assert!(matches!(refused.turn(BRIEF), Err(TradeError::LoginRefused { .. })));
     }
     assert_eq!(expired.lines(), 1);
+    refused.reconnect();
+    assert!(matches!(refused.log_in(LONG), Err(TradeError::LoginRefused { .. })));
+    assert_eq!(expired.lines(), 2, "but when its owner says so");
     let sent = expired.frames();
     assert!(sent.iter().all(|f| f["aid"] != "confirm_settlement"), "who only looks confirms nothing: {sent:?}");
 

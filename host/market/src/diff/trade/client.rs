@@ -182,9 +182,10 @@ impl TradeClient {
         TradeError::LoginLate { host: self.host(), user: self.user(), limit_s: limit.as_secs_f64(), said }
     }
 
-    /// Ends the connection; the next turn makes another.
-    pub fn close(&mut self) {
+    /// Ends the connection; the next turn makes another, also behind a refusal: somebody has mended its cause.
+    pub fn reconnect(&mut self) {
         self.drop_socket();
+        self.refused = None;
         self.next_try = self.now();
     }
 

@@ -1,3 +1,6 @@
+use super::line::Blocked;
+use super::order::OrderRefusal;
+use super::trader::{CancelError, InsertError};
 use crate::diff::SourceError;
 use ghtrader_core::{ErrorClass, Problem};
 use ghtrader_durable::JournalError;
@@ -53,7 +56,7 @@ impl TradeError {
             Self::Source(e) => e.code(),
             Self::LoginRefused { .. } => "login_refused",
             Self::LoginLate { .. } => "account_silent",
-            Self::Journal(_) => "journal",
+            Self::Journal(e) => e.code(),
             Self::OtherAccount { .. } => "journal_of_another_account",
         }
     }
@@ -79,6 +82,61 @@ impl From<TradeError> for Problem {
             ),
             TradeError::OtherAccount { .. } => {
                 Self::new(code, ErrorClass::Conflict, what, "give each account a folder of its own")
+            }
+        }
+    }
+}
+
+impl From<Blocked> for Problem {
+    fn from(e: Blocked) -> Self {
+        let (class, remedy) = match &e {
+            Blocked::NotLoggedIn => (ErrorClass::Unavailable, "wait until the line is logged in again"),
+            Blocked::Unresolved(_) => (
+                ErrorClass::Conflict,
+                "wait for the account's next pictures; ask the broker about an order that is lost, then settle it",
+            ),
+            Blocked::JournalBehind(_) => {
+                (ErrorClass::Conflict, "put the newest journal back, or begin a new one in another place")
+            }
+            Blocked::SumsDisagree(_) => (
+                ErrorClass::Conflict,
+                "compare the account with the broker by hand; it is traded again when its sums hold",
+            ),
+        };
+        Self::new(e.code(), class, e.to_string(), remedy)
+    }
+}
+
+impl From<OrderRefusal> for Problem {
+    fn from(e: OrderRefusal) -> Self {
+        let (code, remedy) = match &e {
+            OrderRefusal::NoLots => ("bad_lots", "give at least one lot"),
+            OrderRefusal::BadPrice(_) => ("bad_price", "give a number"),
+            OrderRefusal::NothingToClose { .. } => (
+                "nothing_to_close",
+                "close lots that are held and not held back by other orders, today's by close-today",
+            ),
+        };
+        Self::new(code, ErrorClass::User, e.to_string(), remedy)
+    }
+}
+
+impl From<InsertError> for Problem {
+    fn from(e: InsertError) -> Self {
+        match e {
+            InsertError::Order(e) => e.into(),
+            InsertError::Journal(e) => e.into(),
+        }
+    }
+}
+
+impl From<CancelError> for Problem {
+    fn from(e: CancelError) -> Self {
+        let what = e.to_string();
+        match e {
+            CancelError::NotLoggedIn => Blocked::NotLoggedIn.into(),
+            CancelError::NotOurs(_) => {
+                Self::new("unknown_order", ErrorClass::User, what, "name an order of this account's journal")
             }
         }
     }

@@ -7,6 +7,31 @@
 //! cannot be copied. It gets one by being written into the journal, which makes of it a [`Journaled`], and that is used up
 //! by being sent. What a journal gives back after a restart are [`OwnOrder`]s, of which no frame can be made. And a
 //! [`Desk`], without which nothing is written down, is there only while no order is unknown; see docs/adr/0022.
+//!
+//! ```no_run
+//! use ghtrader_core::Problem;
+//! use ghtrader_market::diff::Secret;
+//! use ghtrader_market::diff::trade::{Direction, NewOrder, Offset, TradeEvent, TradeLogin, TradeOptions, Trader};
+//! use std::time::Duration;
+//!
+//! fn buy_one_lot(url: &str, password: Secret, wall_ns: fn() -> i64) -> Result<(), Problem> {
+//!     let (broker, user) = ("sim".to_owned(), "demo".to_owned());
+//!     let login = TradeLogin { broker, user, password, confirms_settlement: true };
+//!     let mut trader = Trader::open("journal.log".as_ref(), url, None, login, TradeOptions::default(), wall_ns)?;
+//!     trader.log_in(Duration::from_secs(20))?;
+//!     let contract = "cu2509".parse().expect("a contract");
+//!     let order = NewOrder::limit(contract, Direction::Buy, Offset::Open, 1, 78_000.0)?;
+//!     let id = trader.desk()?.insert(order)?;
+//!     while !trader.own_order(&id).is_some_and(|o| o.state.is_final()) {
+//!         for event in trader.turn(Duration::from_millis(200))? {
+//!             if let TradeEvent::Fill(fill) = event {
+//!                 println!("{} lots at {}", fill.volume, fill.price);
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 mod account;
 mod client;

@@ -97,6 +97,11 @@ impl Trader {
         Ok(())
     }
 
+    /// As [`TradeClient::reconnect`].
+    pub fn reconnect(&mut self) {
+        self.client.reconnect();
+    }
+
     /// What is known of the account.
     pub fn line(&self) -> &TradeLine {
         self.client.line()

@@ -1,9 +1,11 @@
 //! What tests across rooms share: the checkout, the program, the reference plugins, the shared data.
 
+pub mod cable;
 pub mod diff_server;
 pub mod host;
 pub mod server;
 pub mod sim_server;
+pub mod td_server;
 mod ticks;
 
 pub use ticks::Ticks;

@@ -18,17 +18,30 @@ impl SimServer {
     ///
     /// # Panics
     /// If it does not start.
-    #[expect(clippy::expect_used, clippy::panic, reason = "a test without its server fails")]
     pub fn history(dir: &Path, files: &[PathBuf]) -> Self {
+        Self::start(dir, files, &["--listen", "127.0.0.1:0", "--start", "end", "--speed", "0"])
+    }
+
+    /// Serves tick files as the flags say.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[expect(clippy::expect_used, clippy::panic, reason = "a test without its server fails")]
+    pub fn start(dir: &Path, files: &[PathBuf], flags: &[&str]) -> Self {
         let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
-        let fixed = ["sim", "serve", "--listen", "127.0.0.1:0", "--start", "end", "--speed", "0", "--data"];
-        let args: Vec<&str> = fixed.into_iter().chain(files.iter().map(String::as_str)).collect();
+        let head = ["sim", "serve"].into_iter().chain(flags.iter().copied()).chain(["--data"]);
+        let args: Vec<&str> = head.chain(files.iter().map(String::as_str)).collect();
         let mut command = Program::new(dir).command(&args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
         let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         Self { child, ready }
+    }
+
+    /// One of its addresses.
+    pub fn url(&self, name: &str) -> String {
+        self.ready[name].as_str().unwrap_or_default().to_owned()
     }
 
     /// Ends it at once.
@@ -39,7 +52,7 @@ impl SimServer {
 
     /// Has a command ask this server, without long waits.
     pub fn serve(&self, command: &mut Command) {
-        let url = |name: &str| self.ready[name].as_str().unwrap_or_default().to_owned();
+        let url = |name: &str| self.url(name);
         command.env("GHTRADER_DIFF_USER", "ann").env("GHTRADER_DIFF_PASSWORD", "any");
         command.env("GHTRADER_DIFF_AUTH_URL", url("auth")).env("GHTRADER_DIFF_MD_URL", url("md"));
         command.env("GHTRADER_DIFF_CONTRACTS_URL", url("contracts"));

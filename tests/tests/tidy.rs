@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("host/compare", &["ghtrader-core", "ghtrader-stats", "ghtrader-page"]),
     ("host/settings", &["ghtrader-core"]),
     ("host/store", &["ghtrader-core"]),
-    ("host/market", &["ghtrader-core"]),
+    ("host/market", &["ghtrader-core", "ghtrader-durable"]),
     ("host/exchange", &["ghtrader-core"]),
     ("host/plugin", &["ghtrader-core", "ghtrader-durable", "ghtrader-kernels"]),
     ("host/model", &["ghtrader-core"]),

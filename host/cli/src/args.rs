@@ -1,5 +1,6 @@
 //! Flags as typed; each command's own module makes sense of them.
 
+mod account;
 mod batch;
 mod compare;
 mod export;
@@ -10,6 +11,7 @@ mod plugin;
 mod sim;
 mod sql;
 
+pub(crate) use account::{Account, AccountLine};
 pub(crate) use batch::Batch;
 pub(crate) use compare::Compare;
 pub(crate) use export::{Export, FormatName, OrderName, Rolls};
@@ -112,6 +114,9 @@ pub(crate) enum Command {
     /// The whole way from ticks to a report, in one folder
     #[command(after_help = "Example: ghtrader demo --ticks SHFE.ad2511.csv --out demo")]
     Demo(Demo),
+    /// Accounts at a broker, over their trading line: looked at, never traded
+    #[command(subcommand)]
+    Account(Account),
     /// The paper account: lineups on a synthetic market or on recorded days
     #[command(subcommand)]
     Paper(Paper),

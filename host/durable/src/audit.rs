@@ -4,6 +4,7 @@
 //! the borders of files too, so that no entry can be changed, dropped or put in between without it showing. An entry is on
 //! the disk when [`Audit::append`] returns. A line that a crash cut short was never acknowledged: the next writer drops it.
 
+use crate::chain::{Chained, Head, NONE};
 use crate::{lock, publish::sync_folder};
 use ghtrader_core::{Digest, ErrorClass, Problem};
 use serde::{Deserialize, Serialize};
@@ -63,20 +64,7 @@ pub struct AuditEntry {
 }
 
 /// An entry with its place in the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRecord {
-    /// Number in the chain, from 1 without a gap.
-    pub seq: u64,
-    /// Wall clock, ns since the epoch.
-    pub time_ns: i64,
-    /// What happened.
-    #[serde(flatten)]
-    pub entry: AuditEntry,
-    /// Hash of the entry before; zeros at the first.
-    pub prev_hash: Digest,
-    /// SHA-256 of the line up to this field.
-    pub hash: Digest,
-}
+pub type AuditRecord = Chained<AuditEntry>;
 
 /// Why the audit cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +125,6 @@ pub struct Verified {
     pub head: Digest,
 }
 
-const NONE: Digest = Digest([0; 32]);
 const DAY_NS: i64 = 86_400_000_000_000;
 
 /// A folder of audit files. Any number of processes may append: each append holds the folder's lock.
@@ -161,15 +148,14 @@ impl Audit {
         let lock_path = self.dir.join("lock");
         let _lock = lock(&lock_path).map_err(|source| AuditError::Io { doing: "write", path: lock_path, source })?;
         let files = self.files()?;
-        let (seq, prev_hash) = match files.last() {
+        let mut head = match files.last() {
             Some(last) => tail(last)?,
-            None => (0, NONE),
+            None => Head::START,
         };
         // The chain's order is that of the files' names, whatever the wall clock does.
         let today = self.dir.join(format!("{}.jsonl", date(time_ns)));
         let path = files.last().filter(|last| **last > today).cloned().unwrap_or(today);
-        let mut record = AuditRecord { seq: seq + 1, time_ns, entry, prev_hash, hash: NONE };
-        record.hash = hash_of(&record);
+        let record = head.next(time_ns, entry);
         let failed = |source| AuditError::Io { doing: "write", path: path.clone(), source };
         let mut line = serde_json::to_string(&record).map_err(|e| failed(e.into()))?;
         line.push('\n');
@@ -213,21 +199,8 @@ impl Audit {
                     }
                     return Err(broken("the line has no end".to_owned()));
                 }
-                let record: AuditRecord =
-                    serde_json::from_slice(&text).map_err(|e| broken(format!("it is no entry: {e}")))?;
-                if record.seq != seq {
-                    return Err(broken(format!("it has number {}", record.seq)));
-                }
-                if record.prev_hash != verified.head {
-                    return Err(broken("it does not follow the entry before".to_owned()));
-                }
-                if hash_of(&record) != record.hash {
-                    return Err(broken("its hash is another".to_owned()));
-                }
-                // The hash covers what was read; this covers what was not, such as white space or a doubled field.
-                if serde_json::to_vec(&record).is_ok_and(|b| b != text[..text.len() - 1]) {
-                    return Err(broken("its bytes are not those that were written".to_owned()));
-                }
+                let mut head = Head { seq: verified.entries, hash: verified.head };
+                let record: AuditRecord = head.follow(&text[..text.len() - 1]).map_err(broken)?;
                 verified = Verified { entries: seq, head: record.hash };
                 each(record);
             }
@@ -257,7 +230,7 @@ impl Audit {
 }
 
 /// Number and hash of the last whole entry; drops a line that a crash cut short.
-fn tail(path: &Path) -> Result<(u64, Digest), AuditError> {
+fn tail(path: &Path) -> Result<Head, AuditError> {
     let failed = |source| AuditError::Io { doing: "read", path: path.to_path_buf(), source };
     let mut file = File::options().read(true).write(true).open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -284,7 +257,7 @@ fn tail(path: &Path) -> Result<(u64, Digest), AuditError> {
         let before = Audit::new(path.parent().unwrap_or(Path::new("."))).files()?;
         return match before.iter().rev().find(|p| p.as_path() < path) {
             Some(before) => tail(before),
-            None => Ok((0, NONE)),
+            None => Ok(Head::START),
         };
     }
     let record: AuditRecord = serde_json::from_slice(&line).map_err(|e| AuditError::Broken {
@@ -293,13 +266,7 @@ fn tail(path: &Path) -> Result<(u64, Digest), AuditError> {
         path: path.to_path_buf(),
         what: format!("the last line is no entry: {e}"),
     })?;
-    Ok((record.seq, record.hash))
-}
-
-fn hash_of(record: &AuditRecord) -> Digest {
-    let unhashed = AuditRecord { hash: NONE, ..record.clone() };
-    // An entry is made of texts and whole numbers, which always have a JSON form.
-    Digest::of(&serde_json::to_vec(&unhashed).unwrap_or_default())
+    Ok(Head { seq: record.seq, hash: record.hash })
 }
 
 /// `2025-07-01` of a wall clock, UTC.

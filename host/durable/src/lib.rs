@@ -1,4 +1,4 @@
-//! Files that survive a crash: published whole, written once, locked, and the hash-chained audit.
+//! Files that survive a crash: published whole, written once, locked, the hash-chained audit, and journals.
 //!
 //! Everything acknowledged by this program lies in a file that was written by one of these functions. A file is published
 //! by temporary name, fsync, rename and fsync of its folder, so that a reader sees the old bytes or the new ones; a fact
@@ -6,9 +6,13 @@
 //! kernel's: they end with their process, however it ends.
 
 mod audit;
+mod chain;
+mod journal;
 mod lock;
 mod publish;
 
 pub use audit::{Audit, AuditEntry, AuditError, AuditRecord, Outcome, Verified};
+pub use chain::Chained;
+pub use journal::{Journal, JournalError, read_journal};
 pub use lock::{Lock, lock, try_lock};
 pub use publish::{Once, io_problem, is_full, make_folder, publish, publish_as, publish_once, remove, sync_folder};

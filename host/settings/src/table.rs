@@ -90,6 +90,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("diff.auth_url", Kind::Text, "\"https://auth.shinnytech.com\"", "identity service of the DIFF source"),
     setting("diff.md_url", Kind::Text, "", "market-data line, ws:// or wss://; if unset, the name service says"),
+    setting("diff.td_url", Kind::Text, "", "trading line, ws:// or wss://, of accounts that name none of their own"),
     setting(
         "diff.names_url",
         Kind::Text,
@@ -108,7 +109,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "\"https://files.shinnytech.com/continuous_table.json\"",
         "the vendor's table of main contracts, for schedule.source = vendor",
     ),
-    setting("diff.deflate", Kind::Flag, "true", "offers compression to the market-data line"),
+    setting("diff.deflate", Kind::Flag, "true", "offers compression to the lines"),
+    setting(
+        "account.credentials_file",
+        Kind::Text,
+        "",
+        "TOML file with a table [PROFILE] of broker, user, password, url for each account, for its owner alone; TQ_ACCOUNT_ID and so on go first",
+    ),
     setting(
         "import.quarantine_max_ratio",
         number(0.0, 1.0),

@@ -1,29 +1,20 @@
 //! `ghtrader data download` and `ghtrader data record`: ticks from a DIFF source.
 
+use super::credentials::{source_credentials, source_urls};
 use crate::args::{Download, Record};
-use crate::context::{Context, io_problem, stop_on_signals};
+use crate::context::{Context, stop_on_signals};
 use crate::output::{emit, grouped, table};
 use ghtrader_control::wall_clock_ns;
 use ghtrader_core::{ContractId, ContractTable, ErrorClass, ExchangeTimeNs, NS_PER_S, Problem, TradingDay, Variety};
 use ghtrader_market::diff::{
-    ClientOptions, Credentials, Instrument, LineLimits, Login, MarketClient, RetryPolicy, Secret, SocketOptions,
-    SourceUrls, contracts_query,
+    ClientOptions, Instrument, LineLimits, Login, MarketClient, RetryPolicy, SocketOptions, contracts_query,
 };
 use ghtrader_pipeline::{DownloadOptions, DownloadReport, RecordOptions, RecordReport, RecordedSymbol, Source};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-/// Names of the environment's variables in the order of the file's keys.
-const KEYS: [(&str, &str); 4] = [
-    ("user", "GHTRADER_DIFF_USER"),
-    ("password", "GHTRADER_DIFF_PASSWORD"),
-    ("client_id", "GHTRADER_DIFF_CLIENT_ID"),
-    ("client_secret", "GHTRADER_DIFF_CLIENT_SECRET"),
-];
 
 /// Downloads what lacks. Exit 1 if a day was refused, 6 if the source was not there for one.
 pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, Problem> {
@@ -125,14 +116,7 @@ pub(crate) fn download_options(
 
 /// A client of the settings' source, not connected yet.
 fn client(context: &Context) -> Result<MarketClient, Problem> {
-    let text = |key: &str| context.settings.text_of(key).unwrap_or_default().to_owned();
-    let market = text("diff.md_url");
-    let urls = SourceUrls {
-        auth: text("diff.auth_url"),
-        market: (!market.is_empty()).then_some(market),
-        names: text("diff.names_url"),
-    };
-    let login = Login::new(urls, credentials(context)?, wall_clock_ns)?;
+    let login = Login::new(source_urls(context), source_credentials(context)?, wall_clock_ns)?;
     let options = ClientOptions {
         limits: LineLimits {
             chart: Duration::from_secs_f64(context.settings.number("download.page_timeout_s")),
@@ -147,59 +131,6 @@ fn client(context: &Context) -> Result<MarketClient, Problem> {
 pub(crate) fn vendor_table(context: &Context) -> Result<String, Problem> {
     let url = context.settings.text_of("diff.contracts_url").unwrap_or_default();
     Ok(client(context)?.main_contracts(url)?)
-}
-
-/// User and password, from the environment or a file that is its owner's alone; never from a flag, which others can
-/// see.
-fn credentials(context: &Context) -> Result<Credentials, Problem> {
-    let mut values: [String; 4] = Default::default();
-    let file = context.settings.text_of("diff.credentials_file").unwrap_or_default();
-    if !file.is_empty() {
-        values = credentials_file(&context.root.join(file))?;
-    }
-    for (value, (_, name)) in values.iter_mut().zip(KEYS) {
-        if let Ok(of_environment) = std::env::var(name) {
-            *value = of_environment;
-        }
-    }
-    let [user, password, client_id, client_secret] = values;
-    if user.is_empty() || password.is_empty() {
-        return Err(Problem::new(
-            "source_auth",
-            ErrorClass::User,
-            "no user and password for the DIFF source are given",
-            "set GHTRADER_DIFF_USER and GHTRADER_DIFF_PASSWORD, or name a file by the setting diff.credentials_file",
-        ));
-    }
-    Ok(Credentials { user, password: Secret::new(password), client_id, client_secret: Secret::new(client_secret) })
-}
-
-fn credentials_file(path: &Path) -> Result<[String; 4], Problem> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let shown = path.display();
-    let failed = |e: std::io::Error| io_problem("credentials_unreadable", &format!("cannot read {shown}"), &e);
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(Problem::new(
-            "unsafe_credentials",
-            ErrorClass::User,
-            format!("{shown} may be read or written by others (mode {:03o})", mode & 0o777),
-            format!("chmod 600 {shown}"),
-        ));
-    }
-    // What a parser says of a line would show the line.
-    let bad = |what: String| {
-        Problem::new("bad_credentials", ErrorClass::User, what, "write lines such as user = \"name\" and nothing else")
-    };
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let table: toml::Table = text.parse().map_err(|_| bad(format!("{shown} is no TOML")))?;
-    if let Some(key) = table.keys().find(|k| !KEYS.iter().any(|(known, _)| known == k)) {
-        return Err(bad(format!("{shown} has the key `{key}`; known are user, password, client_id, client_secret")));
-    }
-    if let Some(key) = table.iter().find(|(_, v)| v.as_str().is_none()).map(|(k, _)| k) {
-        return Err(bad(format!("`{key}` in {shown} is no text")));
-    }
-    Ok(KEYS.map(|(key, _)| table.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned()))
 }
 
 /// The contracts named, and those of the products that the source knows and `wanted` lets through.

@@ -1,5 +1,6 @@
 //! One module a noun; each reads its flags, calls a room, prints the result.
 
+mod account;
 mod audit;
 mod author;
 mod backtest;
@@ -10,6 +11,7 @@ mod cluster;
 pub(crate) mod columns;
 mod compare;
 mod config;
+mod credentials;
 mod data;
 mod db;
 mod demo;
@@ -73,6 +75,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Problem> {
         Command::Backtest(command) => backtest::run(&context, command),
         Command::Compare(command) => compare::run(&context, &command),
         Command::Batch(command) => batch::run(&context, command),
+        Command::Account(command) => account::run(&context, command),
         Command::Paper(command) => paper::run_command(&context, command),
         Command::Demo(command) => demo::run(&context, command),
         Command::Serve(flags) => serve::run(&context, &flags),

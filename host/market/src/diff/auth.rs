@@ -2,6 +2,7 @@
 
 use super::error::SourceError;
 use super::secret::{Credentials, Secret};
+use super::socket::{NoConnection, Socket, SocketOptions};
 use super::token::{Token, token_form};
 use serde_json::Value;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -91,7 +92,7 @@ impl Login {
     ///
     /// # Errors
     /// `Refused`, `Unavailable`, `Timeout`, `WrongClock`.
-    pub(crate) fn bearer(&mut self) -> Result<Secret, SourceError> {
+    fn bearer(&mut self) -> Result<Secret, SourceError> {
         let now = self.started.elapsed();
         if let Some(token) = self.token.as_ref().filter(|t| !t.is_due(now)) {
             return Ok(token.access.clone());
@@ -109,9 +110,39 @@ impl Login {
     }
 
     /// The line has refused the token: the next one is asked for even if this one should still be good.
-    pub(crate) fn expire(&mut self) {
+    fn expire(&mut self) {
         if let Some(refresh) = self.token.take().and_then(|t| t.refresh) {
             self.token = self.ask(Some(&refresh)).ok();
+        }
+    }
+
+    /// Makes a connection to the address that `url` gives for a token, logging in as far as need be. Gives scheme and host
+    /// too.
+    ///
+    /// # Errors
+    /// `Refused` if the login is refused, or the token a second time; `Unavailable`, `Timeout`, `BadUrl`, `WrongClock`.
+    pub(crate) fn connect(
+        &mut self,
+        options: SocketOptions,
+        url: impl Fn(&mut Self, &Secret) -> Result<String, SourceError>,
+    ) -> Result<(Socket, String), SourceError> {
+        let mut refused = false;
+        loop {
+            let bearer = self.bearer()?;
+            let url = url(self, &bearer)?;
+            let host = host_of(&url);
+            match Socket::connect(&url, Some(&bearer), options) {
+                Ok(socket) => return Ok((socket, host)),
+                Err(NoConnection::Refused(message)) if refused => {
+                    return Err(SourceError::Refused { host, user: self.user().to_owned(), message });
+                }
+                // A token may have ended early; one more look with a new one.
+                Err(NoConnection::Refused(_)) => {
+                    refused = true;
+                    self.expire();
+                }
+                Err(NoConnection::Unavailable(why)) => return Err(SourceError::Unavailable { host, why }),
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! A market-data line that is really there: login, websocket and state machine together. Blocking; it reconnects when
 //! its owner says so, because only the owner knows whether to wait, to go on elsewhere or to give up.
 
-use super::auth::{Login, host_of};
+use super::auth::Login;
 use super::error::SourceError;
 use super::line::{LineEvent, LineLimits, MarketLine};
 use super::socket::{Socket, SocketEvent, SocketOptions};
@@ -95,36 +95,13 @@ impl MarketClient {
     /// `Refused` if the login is refused, a second time with a new token; `Unavailable`, `Timeout`, `BadUrl`, `WrongClock`.
     pub fn open(&mut self) -> Result<(), SourceError> {
         self.close();
-        let mut refused = false;
-        loop {
-            let bearer = self.login.bearer()?;
-            let url = self.login.market_url(&bearer)?;
-            self.host = host_of(&url);
-            let unavailable = |why: String| SourceError::Unavailable { host: self.host.clone(), why };
-            let socket = Socket::open(&url, &bearer, self.options.socket)
-                .map_err(|e| unavailable(format!("no thread for the connection: {e}")))?;
-            match socket.next(self.options.socket.patience + Duration::from_secs(1)) {
-                Some(SocketEvent::Open) => {
-                    self.socket = Some(socket);
-                    self.opened += 1;
-                    let now = self.now();
-                    self.line.opened(now);
-                    self.flush();
-                    return Ok(());
-                }
-                Some(SocketEvent::Closed { refused: true, why }) if refused => {
-                    let user = self.login.user().to_owned();
-                    return Err(SourceError::Refused { host: self.host.clone(), user, message: why });
-                }
-                // A token may have ended early; one more look with a new one.
-                Some(SocketEvent::Closed { refused: true, .. }) => {
-                    refused = true;
-                    self.login.expire();
-                }
-                Some(SocketEvent::Closed { why, .. }) => return Err(unavailable(why)),
-                Some(SocketEvent::Text(_)) | None => return Err(unavailable("no handshake".to_owned())),
-            }
-        }
+        let (socket, host) = self.login.connect(self.options.socket, Login::market_url)?;
+        (self.socket, self.host) = (Some(socket), host);
+        self.opened += 1;
+        let now = self.now();
+        self.line.opened(now);
+        self.flush();
+        Ok(())
     }
 
     /// Ends the connection.

@@ -53,6 +53,13 @@ impl Document {
         whole(self.get(&path))
     }
 
+    /// Forgets a member with all in it.
+    pub(crate) fn forget(&mut self, member: &str) {
+        if let Some(root) = self.root.as_object_mut() {
+            root.remove(member);
+        }
+    }
+
     /// Forgets the rows of a series below `below`, so that a line that lives for days does not grow.
     pub(crate) fn forget_rows(&mut self, series: &[&str], below: i64) {
         let at = series.iter().try_fold(&mut self.root, |at, name| at.get_mut(name));

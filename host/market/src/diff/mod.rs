@@ -1,4 +1,5 @@
-//! Client of a DIFF market-data line: one JSON document that both sides keep equal by merge patches over a websocket.
+//! Client of DIFF lines: one JSON document that both sides keep equal by merge patches over a websocket. Here market data;
+//! the trading line is [`trade`].
 //!
 //! What the protocol says is a state machine without I/O ([`MarketLine`], and on top of it [`TickPager`] for the past
 //! and [`TickFollower`] for what happens): frames and time in, frames and events out. [`MarketClient`] puts login and

@@ -2,13 +2,20 @@
 
 use super::secret::Secret;
 use futures_util::SinkExt as _;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use yawc::{Frame, HttpRequest, OpCode, Options, WebSocket, WebSocketError};
 
 /// Largest message that is taken, bytes: a transaction of 10,000 rows and more.
 const LARGEST_MESSAGE: usize = 256 << 20;
+
+/// Messages that wait for their owner; behind them the socket is not read. A server that sends what it is asked for never
+/// gets there.
+const MOST_WAITING: usize = 64;
+/// How often a socket with an owner that far behind looks whether there is room again.
+const ROOM: Duration = Duration::from_millis(5);
 
 /// How a websocket is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +53,41 @@ pub(crate) enum SocketEvent {
 pub(crate) struct Socket {
     out: UnboundedSender<String>,
     events: Receiver<SocketEvent>,
+    /// Dropped with the socket: what has not left this machine by then never will.
+    _owner: oneshot::Sender<()>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoConnection {
+    /// The server does not take the token, or the lack of one.
+    Refused(String),
+    Unavailable(String),
 }
 
 impl Socket {
+    /// Connects, waiting for the handshake.
+    pub(crate) fn connect(url: &str, bearer: Option<&Secret>, options: SocketOptions) -> Result<Self, NoConnection> {
+        let socket = Self::open(url, bearer, options)
+            .map_err(|e| NoConnection::Unavailable(format!("no thread for the connection: {e}")))?;
+        match socket.next(options.patience + Duration::from_secs(1)) {
+            Some(SocketEvent::Open) => Ok(socket),
+            Some(SocketEvent::Closed { refused: true, why }) => Err(NoConnection::Refused(why)),
+            Some(SocketEvent::Closed { why, .. }) => Err(NoConnection::Unavailable(why)),
+            Some(SocketEvent::Text(_)) | None => Err(NoConnection::Unavailable("no handshake".to_owned())),
+        }
+    }
+
     /// Begins to connect; [`SocketEvent::Open`] or `Closed` says what became of it.
-    pub(crate) fn open(url: &str, bearer: &Secret, options: SocketOptions) -> std::io::Result<Self> {
+    fn open(url: &str, bearer: Option<&Secret>, options: SocketOptions) -> std::io::Result<Self> {
         let (out, messages) = unbounded_channel();
-        let (tell, events) = channel();
-        let (url, bearer) = (url.to_owned(), bearer.clone());
+        let (tell, events) = sync_channel(MOST_WAITING);
+        let (owner, end) = oneshot::channel();
+        let (url, bearer) = (url.to_owned(), bearer.cloned());
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let closed = match runtime {
-                Ok(runtime) => runtime.block_on(keep(&url, &bearer, options, messages, &tell)),
+                Ok(runtime) => runtime.block_on(keep(&url, bearer.as_ref(), options, messages, end, &tell)),
                 Err(e) => Closed::by(format!("no runtime: {e}")),
             };
             // Nobody listens any more if the owner has dropped the socket.
@@ -65,7 +95,7 @@ impl Socket {
         };
         // Nobody waits for the thread: it ends by itself when its owner is gone.
         std::thread::Builder::new().name("diff-socket".to_owned()).spawn(run)?;
-        Ok(Self { out, events })
+        Ok(Self { out, events, _owner: owner })
     }
 
     pub(crate) fn send(&self, text: String) {
@@ -98,17 +128,19 @@ impl Closed {
 
 async fn keep(
     url: &str,
-    bearer: &Secret,
+    bearer: Option<&Secret>,
     options: SocketOptions,
     mut messages: UnboundedReceiver<String>,
-    tell: &Sender<SocketEvent>,
+    mut end: oneshot::Receiver<()>,
+    tell: &SyncSender<SocketEvent>,
 ) -> Closed {
     let Ok(address) = url.parse() else { return Closed::by("the address cannot be read".to_owned()) };
     let limits = Options::default().with_limits(LARGEST_MESSAGE, LARGEST_MESSAGE).with_no_delay().with_utf8();
     let limits = if options.deflate { limits.with_balanced_compression() } else { limits.without_compression() };
-    let request = HttpRequest::builder()
-        .header("Authorization", format!("Bearer {}", bearer.expose()))
-        .header("User-Agent", super::USER_AGENT);
+    let mut request = HttpRequest::builder().header("User-Agent", super::USER_AGENT);
+    if let Some(bearer) = bearer {
+        request = request.header("Authorization", format!("Bearer {}", bearer.expose()));
+    }
     let connecting = WebSocket::connect(address).with_options(limits).with_request(request);
     let mut socket = tokio::select! {
         connected = tokio::time::timeout(options.patience, connecting) => match connected {
@@ -119,8 +151,7 @@ async fn keep(
             Ok(Err(e)) => return Closed::by(e.to_string()),
             Err(_) => return Closed::by(format!("no connection within {} s", options.patience.as_secs())),
         },
-        // The owner has dropped the socket before it was one; there is nothing to send yet otherwise.
-        () = abandoned(&messages) => return Closed::by("given up".to_owned()),
+        _ = &mut end => return Closed::by("given up".to_owned()),
     };
     if tell.send(SocketEvent::Open).is_err() {
         return Closed::by("given up".to_owned());
@@ -128,19 +159,43 @@ async fn keep(
     let mut heard = Instant::now();
     let mut pings = tokio::time::interval(options.ping);
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // A message for which the owner has no room yet.
+    let mut held: Option<String> = None;
     loop {
+        if let Some(text) = held.take() {
+            match tell.try_send(SocketEvent::Text(text)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(SocketEvent::Text(text))) => {
+                    held = Some(text);
+                    // Who does not listen cannot say that the other side is silent.
+                    heard = Instant::now();
+                }
+                Err(_) => return Closed::by("given up".to_owned()),
+            }
+        }
         let frame = tokio::select! {
-            frame = socket.next_frame() => match frame {
+            biased;
+            _ = &mut end => {
+                let _ = tokio::time::timeout(Duration::from_secs(1), socket.close()).await;
+                return Closed::by("closed by this program".to_owned());
+            }
+            message = messages.recv() => match message {
+                Some(text) => Frame::text(text),
+                None => return Closed::by("closed by this program".to_owned()),
+            },
+            _ = pings.tick() => {
+                if heard.elapsed() >= options.silence {
+                    return Closed::by(format!("silent for {} s, pings unanswered", options.silence.as_secs_f64()));
+                }
+                Frame::ping("")
+            }
+            () = tokio::time::sleep(ROOM), if held.is_some() => continue,
+            frame = socket.next_frame(), if held.is_none() => match frame {
                 Ok(frame) => {
                     heard = Instant::now();
                     match frame.opcode() {
-                        OpCode::Text => {
-                            // The library has checked that it is UTF-8.
-                            let text = String::from_utf8_lossy(frame.payload()).into_owned();
-                            if tell.send(SocketEvent::Text(text)).is_err() {
-                                return Closed::by("given up".to_owned());
-                            }
-                        }
+                        // The library has checked that it is UTF-8.
+                        OpCode::Text => held = Some(String::from_utf8_lossy(frame.payload()).into_owned()),
                         OpCode::Binary => return Closed::by("a binary message, which DIFF does not know".to_owned()),
                         OpCode::Close => return Closed::by("closed by the server".to_owned()),
                         _ => {}
@@ -149,31 +204,17 @@ async fn keep(
                 }
                 Err(e) => return Closed::by(e.to_string()),
             },
-            message = messages.recv() => match message {
-                Some(text) => Frame::text(text),
-                None => {
-                    let _ = tokio::time::timeout(Duration::from_secs(1), socket.close()).await;
-                    return Closed::by("closed by this program".to_owned());
-                }
-            },
-            _ = pings.tick() => {
-                if heard.elapsed() >= options.silence {
-                    return Closed::by(format!("silent for {} s, pings unanswered", options.silence.as_secs_f64()));
-                }
-                Frame::ping("")
-            }
         };
-        match tokio::time::timeout(options.patience, socket.send(frame)).await {
+        // An owner who has gone wants nothing sent any more, not even the rest of a frame that does not get through.
+        let sent = tokio::select! {
+            biased;
+            _ = &mut end => return Closed::by("given up".to_owned()),
+            sent = tokio::time::timeout(options.patience, socket.send(frame)) => sent,
+        };
+        match sent {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Closed::by(e.to_string()),
             Err(_) => return Closed::by(format!("nothing can be sent within {} s", options.patience.as_secs())),
         }
-    }
-}
-
-/// Ends when the owner is gone.
-async fn abandoned(messages: &UnboundedReceiver<String>) {
-    while !(messages.is_closed() || messages.sender_strong_count() == 0) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Positions, and the sums that an account has to keep.
 
 use crate::diff::value::{number, whole};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -10,18 +11,28 @@ const TOLERANCE: f64 = 1e-9;
 const SMALL_CNY: f64 = 1e-6;
 
 /// Lots of one side of a position.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct SideLots {
     /// Opened on this trading day.
     pub today: i64,
     /// Opened before.
     pub his: i64,
-    /// Of both, held by working closes.
-    pub frozen: i64,
+    /// Of today's, held by working closes.
+    pub frozen_today: i64,
+    /// Of those before, held by working closes.
+    pub frozen_his: i64,
+}
+
+impl SideLots {
+    /// Lots that no working close holds.
+    pub const fn free(self) -> i64 {
+        let free = self.today + self.his - self.frozen_today - self.frozen_his;
+        if free < 0 { 0 } else { free }
+    }
 }
 
 /// The lots of one symbol.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Position {
     /// Bought.
     pub long: SideLots,
@@ -34,44 +45,116 @@ pub fn read_positions(positions: &Map<String, Value>) -> BTreeMap<String, Positi
     let side = |p: &Value, side: &str| {
         let lots = |name: String| whole(p.get(name));
         let of = |when: &str| lots(format!("pos_{side}_{when}")).or_else(|| lots(format!("volume_{side}_{when}")));
-        SideLots {
-            today: of("today").unwrap_or(0),
-            his: of("his").unwrap_or(0),
-            frozen: lots(format!("volume_{side}_frozen")).unwrap_or(0),
-        }
+        let held = |when: &str| lots(format!("volume_{side}_frozen_{when}"));
+        let (today, his) = (of("today").unwrap_or(0), of("his").unwrap_or(0));
+        // A server that does not tell them apart: today's lots, which can be closed by one word everywhere, come first.
+        let all = lots(format!("volume_{side}_frozen")).unwrap_or(0);
+        let frozen_today = held("today").unwrap_or_else(|| all.min(today));
+        SideLots { today, his, frozen_today, frozen_his: held("his").unwrap_or(all - frozen_today).max(0) }
     };
     positions.iter().map(|(s, p)| (s.clone(), Position { long: side(p, "long"), short: side(p, "short") })).collect()
 }
 
-/// How an order closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseOffset {
-    /// Lots of days before; anywhere but on SHFE and INE today's too.
-    Close,
-    /// Today's lots.
-    CloseToday,
+/// One side of one symbol, with its money.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Holding {
+    /// Such as `SHFE.cu2509`.
+    pub symbol: String,
+    /// `long` or `short`.
+    pub side: &'static str,
+    /// Today's and his lots.
+    #[serde(flatten)]
+    pub lots: SideLots,
+    /// Mean price at which they were opened, CNY per quoted unit.
+    pub open_price: f64,
+    /// Mean price at which they stand in the books: the last settlement for his lots.
+    pub position_price: f64,
+    /// CNY per quoted unit.
+    pub last_price: f64,
+    /// CNY since they were opened.
+    pub float_profit: f64,
+    /// CNY since the last settlement.
+    pub position_profit: f64,
+    /// CNY.
+    pub margin: f64,
 }
 
-/// The orders that close `lots` of a side: SHFE and INE keep today's lots and those of days before apart.
-///
-/// # Errors
-/// The lots that may be closed, if they are fewer.
-pub fn close_legs(exchange: &str, held: SideLots, lots: i64) -> Result<Vec<(CloseOffset, i64)>, i64> {
-    let free = (held.today + held.his - held.frozen).max(0);
-    if lots > free || lots < 0 {
-        return Err(free);
+/// The sides that have lots, by symbol, long before short.
+pub fn read_holdings(positions: &Map<String, Value>) -> Vec<Holding> {
+    let lots = read_positions(positions);
+    let mut holdings = Vec::new();
+    for (symbol, position) in positions {
+        let Some(held) = lots.get(symbol) else { continue };
+        for (side, lots) in [("long", held.long), ("short", held.short)] {
+            let of = |name: &str| number(position.get(format!("{name}_{side}")));
+            if lots.today + lots.his != 0 {
+                holdings.push(Holding {
+                    symbol: symbol.clone(),
+                    side,
+                    lots,
+                    open_price: of("open_price"),
+                    position_price: of("position_price"),
+                    last_price: number(position.get("last_price")),
+                    float_profit: of("float_profit"),
+                    position_profit: of("position_profit"),
+                    margin: of("margin"),
+                });
+            }
+        }
     }
-    let legs = if matches!(exchange, "SHFE" | "INE") {
-        let his = lots.min(held.his);
-        vec![(CloseOffset::Close, his), (CloseOffset::CloseToday, lots - his)]
-    } else {
-        vec![(CloseOffset::Close, lots)]
-    };
-    Ok(legs.into_iter().filter(|(_, lots)| *lots > 0).collect())
+    holdings.sort_by(|a, b| (&a.symbol, a.side).cmp(&(&b.symbol, b.side)));
+    holdings
+}
+
+/// The money of an account, CNY; NaN where the server does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the protocol's words; their sums stand at `AccountSums`")]
+pub struct Money {
+    pub pre_balance: f64,
+    pub deposit: f64,
+    pub withdraw: f64,
+    pub static_balance: f64,
+    pub close_profit: f64,
+    pub position_profit: f64,
+    pub float_profit: f64,
+    pub commission: f64,
+    pub premium: f64,
+    pub balance: f64,
+    pub margin: f64,
+    pub frozen_margin: f64,
+    pub frozen_commission: f64,
+    pub frozen_premium: f64,
+    pub available: f64,
+    pub risk_ratio: f64,
+}
+
+impl Money {
+    /// From an account's members.
+    pub fn of(account: &Map<String, Value>) -> Self {
+        let of = |name: &str| number(account.get(name));
+        Self {
+            pre_balance: of("pre_balance"),
+            deposit: of("deposit"),
+            withdraw: of("withdraw"),
+            static_balance: of("static_balance"),
+            close_profit: of("close_profit"),
+            position_profit: of("position_profit"),
+            float_profit: of("float_profit"),
+            commission: of("commission"),
+            premium: of("premium"),
+            balance: of("balance"),
+            margin: of("margin"),
+            frozen_margin: of("frozen_margin"),
+            frozen_commission: of("frozen_commission"),
+            frozen_premium: of("frozen_premium"),
+            available: of("available"),
+            risk_ratio: of("risk_ratio"),
+        }
+    }
 }
 
 /// A sum that does not hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SumAlert {
     /// The member, such as `balance` or `SHFE.cu2509.float_profit`.
     pub member: String,
@@ -79,6 +162,12 @@ pub struct SumAlert {
     pub told: f64,
     /// What the other members give.
     pub computed: f64,
+}
+
+impl std::fmt::Display for SumAlert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is told as {}, the other members give {}", self.member, self.told, self.computed)
+    }
 }
 
 /// The sums of an account's members.

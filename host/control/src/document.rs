@@ -37,10 +37,10 @@ pub(crate) struct ReadErrors;
 /// Refusals that any change may give, besides those of a read.
 pub(crate) struct ChangeErrors;
 
-const READ: [(&str, &str); 10] = [
+const READ: [(&str, &str); 9] = [
     (
         "400",
-        "bad_query, bad_path, bad_symbol, trading_sessions_missing, questdb_…, bad_digest, limit_out_of_range, bad_cursor, unknown_column, sql_engine_missing, token_in_url",
+        "bad_query, bad_path, bad_symbol, trading_sessions_missing, questdb_…, bad_digest, limit_out_of_range, bad_cursor, token_in_url",
     ),
     ("401", "token_missing, token_unknown, token_expired"),
     ("403", "role_too_low, cross_site"),
@@ -49,7 +49,6 @@ const READ: [(&str, &str); 10] = [
         "unknown_plugin, unknown_tag, unknown_account, unknown_variety, unknown_lineup, unknown_operation, unknown_plan, \
          unknown_batch, unknown_contract",
     ),
-    ("406", "not_acceptable"),
     ("409", "account_ambiguous, no_shadow, audit_broken, day_corrupt, manifest_corrupt, days_missing, l5_missing"),
     ("421", "wrong_host"),
     ("429", "too_many_logins, too_many_reads, too_many_streams"),

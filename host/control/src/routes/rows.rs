@@ -137,7 +137,9 @@ fn place(list: &str, cursor: &str) -> Result<RowPlace, Refusal> {
     responses((status = 200, description = "Rows",
         content((Object = "application/json", example = json!({"dataset": "ticks", "symbol": "SHFE.cu2602", "columns": ["…"], "rows": [["…"]], "next_cursor": "…"})),
             (String = "text/csv"), (Vec<u8> = "application/vnd.apache.arrow.stream"))),
-        ReadErrors))]
+        ReadErrors,
+        (status = 400, description = "bad_query, bad_symbol, unknown_column, limit_out_of_range, bad_cursor, days_missing", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "not_acceptable", body = crate::refusal::ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn get_ticks(
     State(app): State<App>,
     headers: HeaderMap,

@@ -42,11 +42,12 @@ fn outside(name: &str, value: Value, bound: String) -> Refusal {
 /// Runs one query that changes nothing, as `ghtrader sql`: on the server of the store, or by a DuckDB of this machine.
 #[utoipa::path(post, path = "/sql", tag = "data", request_body = SqlRequest,
     responses((status = 200, description = "`{columns: [{name, type}], rows, truncated, elapsed_ms}`", body = Object),
+        ReadErrors,
+        (status = 400, description = "bad_json, limit_out_of_range, sql_engine_missing, questdb_…", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "sql_timeout, body_too_slow", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "body_too_large", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "wrong_media_type", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "sql_not_read_only, sql_failed, bad_body", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
-        ReadErrors))]
+        (status = 422, description = "sql_not_read_only, sql_failed, bad_body", body = crate::refusal::ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn post_sql(State(app): State<App>, request: Request) -> Result<Reply, Refusal> {
     let (parts, body) = request.into_parts();
     let body = extract::read_body(&parts.headers, body, SMALL_BODY, app.config.timing.body).await?;

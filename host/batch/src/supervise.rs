@@ -169,10 +169,8 @@ enum Heard {
 fn round(chunk: &[Digest], alone: bool, by: &mut Supervision<'_>) -> Result<Round, Problem> {
     let failed = |e: std::io::Error| io_problem("worker_unstarted", "the worker cannot be started", &e);
     let mut jobs = tempfile::NamedTempFile::new().map_err(failed)?;
-    for id in chunk {
-        writeln!(jobs, "{id}").map_err(failed)?;
-    }
-    jobs.flush().map_err(failed)?;
+    let list: String = chunk.iter().map(|id| format!("{id}\n")).collect();
+    jobs.write_all(list.as_bytes()).map_err(failed)?;
     let mut command = (by.command)(jobs.path(), alone);
     // Its input is a pipe that nobody writes to: it ends with this process, however that ends, and the child with it.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,16 +1,17 @@
 //! A store with its limits: memory, time, log; and what becomes of it after a fault.
 
 use crate::deadline::{Deadline, DeadlinePassed, FREE_EPOCHS};
+use crate::engine::MAX_INSTANCES;
 use crate::{CallSite, HostConfig, Limits, PluginFault};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
-use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap};
 
 /// Core instances, memories and tables of one component instance: what the component encoder makes, with room to spare.
-const MAX_PARTS: usize = 32;
+pub(crate) const MAX_PARTS: usize = 32;
 /// Elements of all tables of an instance.
 const MAX_TABLE_ELEMENTS: u64 = 1 << 20;
 /// Instructions of an instance that counts them: more than its time limits let one execute that is not counted.
@@ -243,6 +244,9 @@ impl<F> Sandbox<F> {
         let _ = store.set_fuel(METERED_FUEL);
         arm(&mut store, &limits, CallKind::Block);
         let functions = instantiate(&mut store).map_err(|error| {
+            if error.is::<PoolConcurrencyLimitError>() {
+                return PluginFault::Instances { plugin: Arc::clone(plugin), limit: MAX_INSTANCES };
+            }
             let at = CallSite { plugin: Arc::clone(plugin), function: "instantiate", rows: 0..0 };
             fault(&error, at, &store.data().log, &limits)
         })?;

@@ -262,7 +262,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("plugin.output_mib", integer(1, 1_024), "64", "largest answer to one call that a manifest may ask for"),
     setting("plugin.log_lines_per_s", integer(0, 10_000), "100", "log lines a second that are kept"),
     setting("plugin.log_line_bytes", integer(64, 65_536), "1024", "length at which a log line is cut"),
-    setting("plugin.max_instances", integer(1, 100_000), "1000", "instances that may live at once"),
+    setting("plugin.max_instances", integer(1, 4096), "1000", "instances that may live at once"),
     setting(
         "plugin.compile_cache_mib",
         integer(0, 100_000),

@@ -88,7 +88,8 @@ impl Toolchain {
         }
         command.current_dir(workspace).arg("--target-dir").arg(workspace.join("target"));
         let (beside, home) = (workspace.parent().unwrap_or(workspace), cargo_home());
-        let mut flags = OsString::from("-Ctarget-feature=+simd128");
+        // Each function begins with a look at the host's clock of epochs: the fewer functions, the fewer looks.
+        let mut flags = OsString::from("-Ctarget-feature=+simd128\x1f-Cllvm-args=-inline-threshold=1000");
         // The last mapping that fits is the one that counts.
         for (place, name) in [(beside, ".."), (&home, "cargo"), (workspace, "")] {
             flags.push("\x1f--remap-path-prefix=");

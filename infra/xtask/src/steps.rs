@@ -69,7 +69,10 @@ impl Step {
 /// The checkout.
 pub(crate) fn root() -> PathBuf {
     // infra/xtask lies two folders below it.
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
+    // Where cargo runs it from: clones that share a target folder share the program, not the checkout that it was built in.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|here| here.ends_with("infra/xtask"));
+    let here = here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    here.ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
 }
 
 /// `cargo …` in the checkout, with the toolchain that runs this program.

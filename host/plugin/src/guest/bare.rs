@@ -84,23 +84,25 @@ impl Bare {
         self.memory
     }
 
-    /// Room for a value of the guest's.
-    fn room(&self, store: &mut Store<Guarded>, align: usize, bytes: usize) -> wasmtime::Result<usize> {
+    /// Room for a value of the guest's: where it is, and its bytes.
+    fn room<'a>(
+        &self,
+        store: &'a mut Store<Guarded>,
+        align: usize,
+        bytes: usize,
+    ) -> wasmtime::Result<(usize, &'a mut [u8])> {
         let at = self.realloc.call(&mut *store, (0, 0, align as u32, u32::try_from(bytes)?))? as usize;
-        let end = at.checked_add(bytes);
-        if !at.is_multiple_of(align) || end.is_none_or(|end| end > self.memory.data_size(&*store)) {
-            return Err(format_err!(
-                "realloc gave {bytes} bytes at {at}, outside its memory or not aligned to {align}"
-            ));
+        let place = at.checked_add(bytes).and_then(|end| self.memory.data_mut(store).get_mut(at..end));
+        match place {
+            Some(place) if at.is_multiple_of(align) => Ok((at, place)),
+            _ => Err(format_err!("realloc gave {bytes} bytes at {at}, outside its memory or not aligned to {align}")),
         }
-        Ok(at)
     }
 
     /// Hands words over.
     pub(crate) fn words(&self, store: &mut Store<Guarded>, words: &[u64]) -> wasmtime::Result<(u32, u32)> {
-        let bytes = words.len() * WORD_BYTES;
-        let at = self.room(store, WORD_BYTES, bytes)?;
-        let (places, _) = self.memory.data_mut(store)[at..at + bytes].as_chunks_mut();
+        let (at, place) = self.room(store, WORD_BYTES, words.len() * WORD_BYTES)?;
+        let (places, _) = place.as_chunks_mut();
         places.iter_mut().zip(words).for_each(|(place, word)| *place = word.to_le_bytes());
         Ok((at as u32, words.len() as u32))
     }
@@ -117,8 +119,8 @@ impl Bare {
     }
 
     fn text(&self, store: &mut Store<Guarded>, text: &str) -> wasmtime::Result<(u32, u32)> {
-        let at = self.room(store, 1, text.len())?;
-        self.memory.data_mut(store)[at..at + text.len()].copy_from_slice(text.as_bytes());
+        let (at, place) = self.room(store, 1, text.len())?;
+        place.copy_from_slice(text.as_bytes());
         Ok((at as u32, text.len() as u32))
     }
 
@@ -130,7 +132,7 @@ impl Bare {
         of: &Instrument,
     ) -> wasmtime::Result<InitParams> {
         let count = params.iter().count();
-        let list = self.room(store, WORD_BYTES, count * PARAM_BYTES)?;
+        let (list, _) = self.room(store, WORD_BYTES, count * PARAM_BYTES)?;
         for (i, (name, value)) in params.iter().enumerate() {
             let (name_at, name_bytes) = self.text(store, name)?;
             let (kind, value) = match value {

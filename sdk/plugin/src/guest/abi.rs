@@ -26,6 +26,7 @@ pub struct Block {
 impl Deref for Block {
     type Target = [u64];
 
+    #[inline]
     fn deref(&self) -> &[u64] {
         &self.buffer[..self.words]
     }

@@ -115,6 +115,26 @@ fn a_query_gives_the_same_rows_on_both_back_ends() {
     assert!(plan["rows"].to_string().contains("ghtrader_ticks") && !plan["rows"].to_string().contains("&nbsp;"));
     assert!(say(&program, &["sql", "SHOW TABLES"], &questdb)["rows"].to_string().contains("ghtrader_manifest"));
 
+    // P-38: the same rows as a file, its form by its name, its folder made.
+    let file = |out: &str| say(&program, &["sql", BY_DAY, "--out", out], &questdb);
+    let rows = say(&program, &["sql", BY_DAY], &questdb)["rows"].as_array().unwrap().len();
+    for out in ["new/deep/rows.parquet", "rows.csv", "rows.json"] {
+        let written = file(out);
+        assert_eq!(written["rows"], rows, "{written:#}");
+        assert_eq!(std::fs::metadata(dir.path().join(out)).unwrap().len(), written["bytes"].as_u64().unwrap());
+    }
+    let kept: Value = serde_json::from_slice(&std::fs::read(dir.path().join("rows.json")).unwrap()).unwrap();
+    assert_eq!(kept["rows"].as_array().unwrap().len(), rows);
+    if let Some(python) = &with_duckdb {
+        let script =
+            "import sys, duckdb; print(duckdb.sql(f\"select count(*) from '{sys.argv[1]}'\").fetchall()[0][0])";
+        let output = Command::new(python).args(["-c", script]).arg(dir.path().join("new/deep/rows.parquet")).output();
+        assert_eq!(String::from_utf8_lossy(&output.unwrap().stdout).trim(), rows.to_string());
+    }
+    program.fails(&[&["sql", BY_DAY, "--out", "rows"][..], &questdb].concat(), 2, "bad_format");
+    program.fails(&[&["sql", BY_DAY, "--format", "parquet"][..], &questdb].concat(), 2, "out_missing");
+    program.fails(&["sql", BY_DAY, "--out", "rows.csv"], 2, "out_without_run");
+
     // Whatever would write is refused before the server hears of it.
     let before = count("ghtrader_ticks");
     for statement in [
@@ -399,6 +419,10 @@ fn an_export_holds_every_row_and_says_where_it_comes_from() {
         assert_eq!((&more["rows"], &more["days"]), (&report["rows"], &report["days"]), "{out}");
         assert_eq!(export(&["--out", &format!("again-{out}")])["file_sha256"], more["file_sha256"], "{out}");
     }
+    // A folder that is missing is made, here as for every other output.
+    export(&["--out", "new/folder/all.csv"]);
+    program.ok(&["data", "report", "--var", "cu", "--out", "pages/cu/all.html"]);
+    assert!(dir.path().join("new/folder/all.csv").is_file() && dir.path().join("pages/cu/all.html").is_file());
     let temporary = |name: &str| name.ends_with(".tmp");
     assert!(!tree(dir.path()).keys().any(|path| temporary(&path.to_string_lossy())), "nothing is left over");
 

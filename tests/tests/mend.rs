@@ -395,6 +395,29 @@ fn an_update_fetches_a_new_contract_from_its_beginning() {
     };
     assert_eq!(fetched(&symbol), [days[4].as_str()], "{updated:#}");
     assert_eq!(fetched(other), days[..5].iter().map(String::as_str).collect::<Vec<_>>(), "{updated:#}");
+
+    // The list of contracts is used again while it is young, unless somebody wants another.
+    let list = |updated: &Value| updated["varieties"][0]["steps"][0]["report"]["catalogues"][0].clone();
+    let first = list(&updated);
+    assert_eq!(
+        (&first["kept"], &first["age_s"], &first["contracts"]),
+        (&json!(false), &json!(0), &json!(2)),
+        "{first}"
+    );
+    let update = ["data", "update", "--var", "cu", "--to", &days[4]];
+    let again = list(&world.ask(&server, "root", &update).1);
+    assert_eq!((&again["kept"], &again["asked_at"]), (&json!(true), &first["asked_at"]), "{again}");
+    for more in [&["--refresh"][..], &["--set", "schedule.catalogue_ttl_s=0"]] {
+        let asked = list(&world.ask(&server, "root", &[&update[..], more].concat()).1);
+        assert_eq!(asked["kept"], json!(false), "{more:?}");
+    }
+    // Another source is asked for its own; a file that cannot be read is made again.
+    let elsewhere = world.serve(&served);
+    assert_eq!(list(&world.ask(&elsewhere, "root", &update).1)["kept"], json!(false));
+    let kept = world.root("root").join("runs/catalogue/SHFE.cu.json");
+    std::fs::write(&kept, "{").unwrap();
+    assert_eq!(list(&world.ask(&elsewhere, "root", &update).1)["kept"], json!(false));
+    assert_eq!(list(&world.ask(&elsewhere, "root", &update).1)["kept"], json!(true));
 }
 
 /// D-38: rows without depth are counted, then taken out in one step a day; both digests are told, main_l5 stays as it is.

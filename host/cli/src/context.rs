@@ -6,6 +6,7 @@ use ghtrader_batch::Project;
 use ghtrader_control::{ControlConfig, open_registry, planning_room};
 use ghtrader_core::{Calendar, Problem};
 pub(crate) use ghtrader_durable::io_problem;
+use ghtrader_durable::{make_folder, publish_as, sync_folder};
 use ghtrader_pipeline::{ColumnsOptions, open_embedded, open_questdb};
 use ghtrader_plugin::PluginHost;
 use ghtrader_plugin::Registry;
@@ -220,28 +221,17 @@ pub(crate) fn replaced_by(path: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
-/// Writes a file so that readers see the old or the new one: temporary name, fsync, rename.
+/// Writes an output as [`ghtrader_durable::publish`] does. Folders that are missing are made, a link stays one, and the
+/// temporary name is always the same: what a killed run left behind, the next one writes over.
 pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let failed = |e: &std::io::Error| io_problem("unwritable", &format!("cannot write {}", path.display()), e);
-    let path = &*replaced_by(path).map_err(|e| failed(&e))?;
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|e| failed(&e))?;
-    }
-    // One fixed name: what a killed run left behind, the next one writes over.
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
     let write = || {
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        // The rename itself has to survive a crash of the machine.
+        let path = replaced_by(path)?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::File::open(folder)?.sync_all()
+        make_folder(folder)?;
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".tmp");
+        publish_as(&path.with_file_name(name), &path, bytes)?;
+        sync_folder(folder)
     };
-    write().map_err(|e| {
-        let _ = std::fs::remove_file(&temporary);
-        failed(&e)
-    })
+    write().map_err(|e| io_problem("unwritable", &format!("cannot write {}", path.display()), &e))
 }

@@ -25,6 +25,8 @@ use tokio::sync::{Semaphore, watch};
 const UPLOADS: usize = 4;
 /// Admissions at once: each is busy on a core for seconds.
 const ADMISSIONS: usize = 2;
+/// Reads of stored rows at once: each holds up to some hundred megabytes.
+const READS: usize = 4;
 /// Changes at once.
 pub(crate) const CHANGES: usize = 256;
 
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) logins: Logins,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) admissions: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     /// Taken by each change that is under way; whoever has all of them knows that none is.
     pub(crate) changes: Arc<Semaphore>,
     fixture: OnceLock<Fixture>,
@@ -87,6 +90,7 @@ impl App {
             logins: Logins::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             admissions: Arc::new(Semaphore::new(ADMISSIONS)),
+            reads: Arc::new(Semaphore::new(READS)),
             changes: Arc::new(Semaphore::new(CHANGES)),
             fixture: OnceLock::new(),
             ended: watch::Sender::new(false),
@@ -113,6 +117,31 @@ impl App {
             let what = "the request failed by a defect of this program";
             Err(Refusal::new("internal", ErrorClass::Internal, what, "report it with the server's log"))
         })
+    }
+
+    /// As [`Self::blocking`], for reads that hold much memory: few at once, the others wait a while.
+    pub(crate) async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let turn = tokio::time::timeout(self.config.timing.body, self.reads.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            let what = format!("{READS} reads of stored rows are under way");
+            return Err(Refusal::new(
+                "too_many_reads",
+                ErrorClass::Limit,
+                what,
+                "ask again soon, or for less at a time",
+            )
+            .bound(READS));
+        };
+        // The turn ends with the work, even if nobody waits for the answer any more.
+        self.blocking(move |app| {
+            let done = work(app);
+            drop(turn);
+            done
+        })
+        .await
     }
 
     /// Writes an entry and tells those who follow the audit.

@@ -63,11 +63,11 @@ pub(crate) fn newest_first(number: u64) -> String {
 }
 
 /// Cursors are opaque, so that nobody builds one; and bound to their list.
-fn sealed(list: &str, key: &str) -> String {
+pub(crate) fn sealed(list: &str, key: &str) -> String {
     format!("{list}\n{key}").bytes().map(|b| format!("{b:02x}")).collect()
 }
 
-fn opened(list: &str, cursor: &str) -> Result<String, Refusal> {
+pub(crate) fn opened(list: &str, cursor: &str) -> Result<String, Refusal> {
     let bytes: Option<Vec<u8>> = (cursor.is_ascii() && cursor.len().is_multiple_of(2))
         .then(|| (0..cursor.len()).step_by(2).map(|i| u8::from_str_radix(&cursor[i..i + 2], 16).ok()).collect())
         .flatten();

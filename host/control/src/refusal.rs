@@ -139,13 +139,14 @@ impl Refusal {
             "token_missing" | "token_unknown" | "token_expired" => StatusCode::UNAUTHORIZED,
             "role_too_low" | "cross_site" => StatusCode::FORBIDDEN,
             "method_not_allowed" => StatusCode::METHOD_NOT_ALLOWED,
-            "body_too_slow" => StatusCode::REQUEST_TIMEOUT,
+            "not_acceptable" => StatusCode::NOT_ACCEPTABLE,
+            "body_too_slow" | "sql_timeout" => StatusCode::REQUEST_TIMEOUT,
             "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "wrong_media_type" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "wrong_host" => StatusCode::MISDIRECTED_REQUEST,
-            "bad_body" | "bad_batch_spec" | "bad_spec" | "batch_too_large" | "schema_mismatch" | "variety_mismatch" => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            "unknown_column" => StatusCode::BAD_REQUEST,
+            "sql_not_read_only" | "sql_failed" | "bad_body" | "bad_batch_spec" | "bad_spec" | "batch_too_large"
+            | "schema_mismatch" | "variety_mismatch" => StatusCode::UNPROCESSABLE_ENTITY,
             "generation_stale" => StatusCode::PRECONDITION_FAILED,
             "precondition_required" | "breaking_needs_acknowledge" => StatusCode::PRECONDITION_REQUIRED,
             "disk_full" | "capacity_exceeded" => StatusCode::INSUFFICIENT_STORAGE,

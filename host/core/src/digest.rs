@@ -21,6 +21,26 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// The digest of all that a reader gives, and how many bytes that is; memory holds a piece of it.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<(Self, u64)> {
+        let mut hasher = sha2::Sha256::new();
+        let (mut piece, mut length) = (vec![0; 128 << 10], 0);
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => return Ok((Self(hasher.finalize().into()), length)),
+                Ok(read) => {
+                    hasher.update(&piece[..read]);
+                    length += read as u64;
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     /// Of the first part, of the first two together, and so on.
     pub fn of_prefixes<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Self> {
         let mut hasher = sha2::Sha256::new();
@@ -135,5 +155,20 @@ mod tests {
         assert_eq!(format!("sha256:{d}").parse(), Ok(d));
         let (mut a, mut b) = (DigestBuilder::new("t"), DigestBuilder::new("t"));
         assert_ne!(a.text("ab").text("c").finish(), b.text("a").text("bc").finish());
+    }
+
+    #[test]
+    fn a_reader_has_the_digest_of_its_bytes() {
+        for length in [0, 1, 128 << 10, (128 << 10) + 1, 400_000] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            assert_eq!(Digest::of_reader(&bytes[..]).unwrap(), (Digest::of(&bytes), length as u64));
+        }
+        struct Broken;
+        impl std::io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("gone"))
+            }
+        }
+        assert_eq!(Digest::of_reader(Broken).unwrap_err().to_string(), "gone");
     }
 }

@@ -3,8 +3,11 @@
 //! Days are read, adjusted and written one after the other: memory holds one day, however long the range.
 
 mod csv;
+mod page;
 mod xlsx;
 mod zip;
+
+pub use page::{RowPlace, RowsForm, RowsPage, RowsQuery, rows_page};
 
 use crate::PipelineError;
 use crate::adjust::{Adjustment, SegmentAdjustment, segment_adjustments};
@@ -144,7 +147,7 @@ impl Sink {
         match self {
             Self::Csv(out) => csv::write(out, part).map_err(|e| PipelineError::unwritten(&e)),
             Self::Xlsx(book) => book.write(part).map_err(|e| PipelineError::unwritten(&e)),
-            Self::Parquet(file) => Ok(file.write(parquet_columns(part))?),
+            Self::Parquet(file) => Ok(file.write(table_columns(part))?),
         }
     }
 }
@@ -293,7 +296,7 @@ fn finish(sink: Sink, provenance: &Provenance, with_provenance: bool) -> Result<
     file.sync_all().map_err(|e| PipelineError::unwritten(&e))
 }
 
-fn parquet_columns<'a>(part: &'a Part<'_>) -> Vec<(&'a str, TableColumn<'a>)> {
+fn table_columns<'a>(part: &'a Part<'_>) -> Vec<(&'a str, TableColumn<'a>)> {
     let rows = part.order;
     let all = |text: &'a str| TableColumn::Text(vec![text; rows.len()]);
     let mut columns = vec![

@@ -37,6 +37,7 @@ mod readiness;
 mod schedule;
 mod settled;
 mod signal;
+mod sql;
 mod trace;
 mod validate;
 mod validation;
@@ -48,7 +49,10 @@ pub use day_report::{
     DayReport, DayValidation, GapEvidence, PhaseRows, RowIntervals, day_report, report_day, resolve, validate_day,
 };
 pub use error::PipelineError;
-pub use export::{ExportFormat, ExportOptions, ExportedDay, MAX_XLSX_ROWS, Provenance, export};
+pub use export::{
+    ExportFormat, ExportOptions, ExportedDay, MAX_XLSX_ROWS, Provenance, RowPlace, RowsForm, RowsPage, RowsQuery,
+    export, rows_page,
+};
 pub use file_check::{ColumnNulls, FileCheck, Violation, check_file};
 pub use fixture::{fixture_of, standard_fixture};
 pub use lineage::SourceFile;
@@ -68,6 +72,7 @@ pub use settled::{
     validation_policy, validation_profile,
 };
 pub use signal::{SignalFigures, compute_signal_figures};
+pub use sql::{lake, run_sql};
 pub use trace::{MadeFrom, RowTrace, SourceLine, TracedRow, trace_row};
 pub use validate::{ValidatedDay, ValidationReport, ValidationScope, validate};
 pub use validation::{

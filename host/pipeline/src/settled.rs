@@ -48,6 +48,7 @@ pub fn questdb_options(root: &Path, settings: &Settings) -> QuestDbOptions {
         prefix: text("store.questdb_prefix"),
         wait: Duration::from_secs(settings.integer("store.questdb_wait_s").unsigned_abs()),
         batch_rows: settings.integer("store.questdb_batch_rows") as usize,
+        requests: settings.integer("store.questdb_requests") as usize,
         cache_root: data_dir(root, settings),
         cache: options(settings),
     }

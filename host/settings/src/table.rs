@@ -81,7 +81,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "60",
         "silence of the server, or of a table that should move, after which a command gives up, seconds",
     ),
-    setting("store.questdb_batch_rows", integer(100, 1_000_000), "20000", "rows sent in one request"),
+    setting(
+        "store.questdb_batch_rows",
+        integer(100, 1_000_000),
+        "200000",
+        "rows sent in one request, which the server commits as one",
+    ),
+    setting(
+        "store.questdb_requests",
+        integer(1, 16),
+        "2",
+        "requests with rows that are under way at a time; the server works on each with one thread",
+    ),
     setting(
         "calendar.holidays_file",
         Kind::Text,
@@ -178,6 +189,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "first trading day of the schedule, as data l5-start finds it; unset = the first stored one",
+    ),
+    setting(
+        "schedule.catalogue_ttl_s",
+        integer(0, 10_000_000),
+        "3600",
+        "how long the list of a product's contracts that a source gave is used again, seconds; 0 = never",
     ),
     setting("schedule.confirm_days", integer(1, 20), "1", "days in a row a later contract must lead"),
     setting("schedule.min_days_to_expiry", integer(0, 60), "5", "trading days left at which a roll is forced"),

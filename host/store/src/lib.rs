@@ -46,7 +46,7 @@ pub use gc::{Garbage, GarbageItem, GarbageKind, GarbageTotal};
 pub use manifest::{Counting, Dataset, DayMeta, Manifest, PutOutcome, UnderlyingMeta};
 pub use schedule::{Schedule, ScheduleOutcome, ScheduleRow};
 pub use sql::{Handout, Query, QueryKind, SqlAnswer, SqlColumn, SqlView, duckdb_statements, hand_out, lake_views};
-pub use table_file::{TableColumn, TableWriter, table_parquet};
+pub use table_file::{ArrowStream, TableColumn, TableWriter, table_parquet};
 pub use verify::{BadFile, VerifyReport};
 
 use ghtrader_core::{TickView, TradingDay, Variety};

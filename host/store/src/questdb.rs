@@ -15,6 +15,7 @@
 //! on both. A checksum over the rows is kept beside it and compared at each reading; `verify` makes the file again.
 
 mod garbage;
+mod lines;
 mod migrate;
 mod pending;
 mod rows;
@@ -26,6 +27,7 @@ mod verify;
 pub use migrate::{SchemaStep, migrate_schema, schema_steps};
 
 use crate::cache::{self, ReplayCache};
+use crate::columns::check_columns;
 use crate::encode::{encode_columns, encode_day};
 use crate::frame::{Frame, FrameRef};
 use crate::manifest::{seal, unseal};
@@ -36,13 +38,15 @@ use crate::{
     PutOutcome, Schedule, ScheduleOutcome, ScheduleRow, Store, StoreError, StoreOptions, TickDay, UnderlyingMeta,
     VerifyReport,
 };
-use ghtrader_core::{ContractId, TickView, TradingDay, Variety};
+use ghtrader_core::{ContractId, Digest, TickView, TradingDay, Variety};
+use lines::Common;
 use pending::{Pending, Promise, Sent};
 use questdb::ingress::{Buffer, ProtocolVersion, TimestampMicros, TimestampNanos};
-use rows::{Common, decode, decode_texts, send_rows};
+use rows::{Batch, decode, decode_texts, send_rows};
 use serde::{Deserialize, Serialize};
 use server::Server;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tables::{Kind, Tables, int, text};
 
@@ -59,8 +63,10 @@ pub struct QuestDbOptions {
     pub prefix: String,
     /// How long a server may be silent, and a table may stand still, before that is an error.
     pub wait: Duration,
-    /// Rows of a request.
+    /// Rows of a request, which is one commit of the server.
     pub batch_rows: usize,
+    /// Requests with rows that are under way at a time, unless there are more writers.
+    pub requests: usize,
     /// Where mapped copies of what was read are kept: a folder on this machine that an embedded store may share.
     pub cache_root: PathBuf,
     /// Bounds of those copies.
@@ -75,7 +81,8 @@ impl Default for QuestDbOptions {
             password: String::new(),
             prefix: "ghtrader".to_owned(),
             wait: Duration::from_secs(60),
-            batch_rows: 20_000,
+            batch_rows: 200_000,
+            requests: 2,
             cache_root: PathBuf::from("data"),
             cache: StoreOptions::default(),
         }
@@ -99,7 +106,7 @@ pub struct QuestDbStore {
     tables: Tables,
     cache: ReplayCache,
     cache_root: PathBuf,
-    batch_rows: usize,
+    batch: Batch,
     writable: bool,
     pending: Pending,
 }
@@ -122,6 +129,8 @@ struct Spot {
     keys: Vec<(&'static str, String)>,
     symbol: String,
     day: TradingDay,
+    /// What lies there, for messages.
+    what: String,
 }
 
 impl Spot {
@@ -131,7 +140,8 @@ impl Spot {
             Dataset::Ticks => Kind::Ticks,
             Dataset::MainL5 => Kind::MainL5,
         };
-        Ok(Self { rows, manifests: Kind::Manifest, keys, symbol: symbol.to_owned(), day })
+        let (symbol, what) = (symbol.to_owned(), format!("{dataset} {symbol} {day}"));
+        Ok(Self { rows, manifests: Kind::Manifest, keys, symbol, day, what })
     }
 
     fn of_columns(key: &ColumnsKey) -> Result<Self, StoreError> {
@@ -142,7 +152,7 @@ impl Spot {
             ("key", key.key.to_string()),
         ];
         let (symbol, day) = (key.symbol.clone(), key.trading_day);
-        Ok(Self { rows: Kind::Columns, manifests: Kind::ColumnsManifest, keys, symbol, day })
+        Ok(Self { rows: Kind::Columns, manifests: Kind::ColumnsManifest, keys, symbol, day, what: key.to_string() })
     }
 
     /// The condition that selects its manifest row.
@@ -191,8 +201,9 @@ impl QuestDbStore {
         }
         tables.prepare(&server, writable)?;
         let cache = ReplayCache::new(&options.cache_root, options.cache);
-        let (cache_root, batch_rows) = (options.cache_root.clone(), options.batch_rows.max(1));
-        Ok(Self { server, tables, cache, cache_root, batch_rows, writable, pending: Pending::default() })
+        let cache_root = options.cache_root.clone();
+        let batch = Batch { rows: options.batch_rows, requests: options.requests, busy: AtomicUsize::new(0) };
+        Ok(Self { server, tables, cache, cache_root, batch, writable, pending: Pending::default() })
     }
 
     /// The server's address.
@@ -242,8 +253,7 @@ impl QuestDbStore {
     }
 
     /// The condition that selects the rows of a build; the span of time lets the server open few partitions.
-    fn rows_of<M: Described>(spot: &Spot, manifest: &M, build: &str) -> String {
-        let (first, last) = manifest.first_last();
+    fn rows_of(spot: &Spot, (first, last): (i64, i64), build: &str) -> String {
         format!("symbol = '{}' AND build = '{build}' AND datetime >= {first} AND datetime <= {last}", spot.symbol)
     }
 
@@ -262,7 +272,7 @@ impl QuestDbStore {
         } else {
             format!("datetime, seq, {}", rows::VALUES)
         };
-        let condition = Self::rows_of(spot, manifest, &entry.build);
+        let condition = Self::rows_of(spot, manifest.first_last(), &entry.build);
         let query = format!("SELECT {columns} FROM {table} WHERE {condition}");
         let read = || -> Result<Frame, StoreError> {
             decode(self.server.export(&query)?, manifest.with_phase(), &names).map_err(|e| corrupt(e.to_string()))
@@ -294,17 +304,19 @@ impl QuestDbStore {
         Ok(Some((entry.manifest, mapped.unwrap_or(frame))))
     }
 
-    /// Rows first, the manifest last; both lie on the server's disk when this returns.
-    fn put<M: Described>(
+    /// Rows first, the manifest last; both lie on the server's disk when this returns. `describe` makes the manifest: it
+    /// takes the digest of the whole file, and that is made while the server takes the rows.
+    fn put<M: Described + Send>(
         &self,
         spot: &Spot,
         frame: &FrameRef<'_>,
-        new: M,
         underlying: Option<&UnderlyingMeta>,
+        describe: impl FnOnce() -> Result<M, StoreError> + Send,
     ) -> Result<Put<M>, StoreError> {
+        frame.check(&spot.what)?;
         if let Some(ts) = frame.ts_ns.first().filter(|ts| **ts < 0) {
             let why = format!("its first row has time {ts} ns, QuestDB has no times before 1970");
-            return Err(StoreError::BadTable { what: new.what(), why });
+            return Err(StoreError::BadTable { what: spot.what.clone(), why });
         }
         // A damaged manifest counts as none: writing the day again is how it is mended.
         let old: Option<Entry<M>> = match self.entry(spot) {
@@ -312,25 +324,36 @@ impl QuestDbStore {
             other => other?,
         };
         let checksum = frame.checksum();
-        let kept = match old.as_ref().filter(|old| old.manifest.sha256() == new.sha256() && old.checksum == checksum) {
-            Some(old) => match self.rows(spot, old) {
-                Ok(_) => Some(old.build.clone()),
-                Err(StoreError::DayCorrupt { .. }) => None,
-                Err(e) => return Err(e),
-            },
-            None => None,
+        let write = || {
+            self.check_writable(&spot.what)?;
+            self.tables.check_moving(&self.server, &[spot.rows, spot.manifests])?;
+            self.write_rows(spot, frame, &checksum, underlying)
         };
-        let manifest_there = old.as_ref().is_some_and(|old| old.manifest == new);
-        let (build, promise) = match kept {
-            Some(_) if manifest_there => return Ok(Put::Unchanged(new)),
-            Some(build) => (build, None),
+        let (new, build, promise) = match old.as_ref().filter(|old| old.checksum == checksum) {
+            Some(old) => {
+                let new = describe()?;
+                let same = old.manifest.sha256() == new.sha256();
+                match if same { self.rows(spot, old).map(Some) } else { Ok(None) } {
+                    Ok(Some(_)) if old.manifest == new => return Ok(Put::Unchanged(new)),
+                    Ok(Some(_)) => (new, old.build.clone(), None),
+                    Ok(None) | Err(StoreError::DayCorrupt { .. }) => {
+                        let (build, promise) = write()?;
+                        (new, build, promise)
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
             None => {
-                self.check_writable(&new.what())?;
-                self.tables.check_moving(&self.server, &[spot.rows, spot.manifests])?;
-                self.write_rows(spot, frame, &new, underlying)?
+                let (new, written) = std::thread::scope(|scope| {
+                    let described = scope.spawn(describe);
+                    let written = write();
+                    (described.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+                });
+                let (build, promise) = written?;
+                (new?, build, promise)
             }
         };
-        self.check_writable(&new.what())?;
+        self.check_writable(&spot.what)?;
         self.write_manifest(spot, &new, build, checksum, promise)?;
         let old = old.map(|old| old.manifest);
         if let Some(old) = old.as_ref().filter(|old| old.sha256() != new.sha256()) {
@@ -340,22 +363,25 @@ impl QuestDbStore {
         Ok(Put::of(old.as_ref(), new))
     }
 
-    /// Writes the rows of a build; gives its name. The name follows from the rows, so that a writer that was stopped and
-    /// comes again writes the same rows and not more of them.
-    fn write_rows<M: Described>(
+    /// Writes the rows of a build; gives its name. The name follows from the rows and where they belong, so that a writer
+    /// that was stopped and comes again writes the same rows and not more of them.
+    fn write_rows(
         &self,
         spot: &Spot,
         frame: &FrameRef<'_>,
-        new: &M,
+        checksum: &str,
         underlying: Option<&UnderlyingMeta>,
     ) -> Result<(String, Option<Promise>), StoreError> {
         let table = self.table(spot.rows);
-        let (digits, day) = (new.sha256().short16(), spot.day.to_string());
+        let day = spot.day.to_string();
         let contract = underlying.map(|u| u.contract.to_string());
+        let whose = (&contract, underlying.map(|u| (u.segment_id, &u.schedule_hash)));
+        let digits = Digest::of(format!("{} {whose:?} {checksum}", spot.condition()).as_bytes()).short16();
+        let span = (frame.ts_ns.first().copied().unwrap_or(0), frame.ts_ns.last().copied().unwrap_or(0));
         let mut found = 0;
         // Rows under a build's name that are none of it cannot be taken away: then it gets another name.
         for name in [digits.clone(), format!("{digits}-2"), format!("{digits}-3")] {
-            let condition = Self::rows_of(spot, new, &name);
+            let condition = Self::rows_of(spot, span, &name);
             let count = || -> Result<i64, StoreError> {
                 let counted = self.server.sql(&format!("SELECT count() FROM {table} WHERE {condition}"))?;
                 Ok(counted.first().map_or(0, |row| int(row, 0)))
@@ -366,9 +392,9 @@ impl QuestDbStore {
             symbols.extend(underlying.map(|u| ("schedule_hash", u.schedule_hash.as_str())));
             let number = underlying.map(|u| ("segment_id", i64::from(u.segment_id)));
             let common = Common { symbols: &symbols, number };
-            send_rows(&self.server, &table, frame, &common, self.batch_rows)?;
+            send_rows(&self.server, &table, frame, &common, &self.batch)?;
             if before == 0 {
-                let promise = Promise { what: new.what(), table: spot.rows, condition, rows: frame.rows() };
+                let promise = Promise { what: spot.what.clone(), table: spot.rows, condition, rows: frame.rows() };
                 return Ok((name, Some(promise)));
             }
             self.tables.wait_visible(&self.server, &[spot.rows])?;
@@ -377,7 +403,7 @@ impl QuestDbStore {
                 return Ok((name, None));
             }
         }
-        Err(self.miscounted(&new.what(), &table, found, frame.rows()))
+        Err(self.miscounted(&spot.what, &table, found, frame.rows()))
     }
 
     fn miscounted(&self, what: &str, table: &str, found: i64, rows: usize) -> StoreError {
@@ -423,7 +449,7 @@ impl QuestDbStore {
         let table = self.table(kind);
         let mut buffer = Buffer::new(ProtocolVersion::V2);
         write(&mut buffer, &table).map_err(|e| self.server.refused(&table, e.msg()))?;
-        self.server.send(&table, &buffer)
+        self.server.write(&table, || buffer.as_bytes())
     }
 
     /// As [`Self::send_row`], and waits until it can be read.
@@ -506,8 +532,8 @@ impl Store for QuestDbStore {
         meta: &DayMeta,
     ) -> Result<PutOutcome, StoreError> {
         let spot = Spot::of_day(dataset, symbol, day)?;
-        let (_, new) = encode_day(dataset, symbol, day, ticks, meta)?;
-        Ok(self.put(&spot, &FrameRef::of_ticks(ticks), new, meta.underlying.as_ref())?.into())
+        let describe = || encode_day(dataset, symbol, day, ticks, meta).map(|(_, manifest)| manifest);
+        Ok(self.put(&spot, &FrameRef::of_ticks(ticks), meta.underlying.as_ref(), describe)?.into())
     }
 
     fn manifest(&self, dataset: Dataset, symbol: &str, day: TradingDay) -> Result<Option<Manifest>, StoreError> {
@@ -554,8 +580,9 @@ impl Store for QuestDbStore {
         columns: &[NamedColumn<'_>],
     ) -> Result<ColumnsOutcome, StoreError> {
         let spot = Spot::of_columns(key)?;
-        let (_, new) = encode_columns(key, ts_ns, seq, columns)?;
-        Ok(self.put(&spot, &FrameRef::of_columns(ts_ns, seq, columns), new, None)?.into())
+        check_columns(key, columns)?;
+        let describe = || encode_columns(key, ts_ns, seq, columns).map(|(_, manifest)| manifest);
+        Ok(self.put(&spot, &FrameRef::of_columns(ts_ns, seq, columns), None, describe)?.into())
     }
 
     fn load_columns(&self, key: &ColumnsKey) -> Result<Option<ColumnsDay>, StoreError> {

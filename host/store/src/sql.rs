@@ -9,7 +9,7 @@ mod lake;
 pub(crate) use lake::row_columns;
 pub use lake::{Handout, SqlView, duckdb_statements, hand_out, lake_views};
 
-use crate::StoreError;
+use crate::{StoreError, TableColumn, table_parquet};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -98,6 +98,38 @@ pub struct SqlColumn {
     /// Its type as the engine says it.
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+impl SqlAnswer {
+    /// The rows as a Parquet file. Whole numbers, numbers with a fraction and flags have the engine's type; everything else,
+    /// times among it, is the text that the engine gave.
+    ///
+    /// # Errors
+    /// `bad_table` for two columns of one name: name one of them anew by AS.
+    pub fn parquet(&self) -> Result<Vec<u8>, StoreError> {
+        let columns = self.columns.iter().enumerate().map(|(at, column)| {
+            let values = || self.rows.iter().map(move |row| row.get(at).unwrap_or(&Value::Null));
+            let all = |fits: fn(&Value) -> bool| values().all(|value| value.is_null() || fits(value));
+            let kind = column.kind.to_ascii_uppercase();
+            let whole = ["INT", "LONG", "SHORT", "BYTE"].iter().any(|name| kind.contains(name));
+            let made = if kind == "BOOLEAN" && all(Value::is_boolean) {
+                TableColumn::SomeFlag(values().map(Value::as_bool).collect())
+            } else if whole && all(Value::is_i64) {
+                TableColumn::SomeInteger(values().map(Value::as_i64).collect())
+            } else if matches!(kind.as_str(), "DOUBLE" | "FLOAT" | "REAL") && all(Value::is_number) {
+                TableColumn::Number(values().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect())
+            } else {
+                let text = |value: &Value| match value {
+                    Value::Null => None,
+                    Value::String(text) => Some(text.clone()),
+                    other => Some(other.to_string()),
+                };
+                TableColumn::SomeText(values().map(text).collect())
+            };
+            (column.name.as_str(), made)
+        });
+        table_parquet("the rows of a query", columns.collect(), &[])
+    }
 }
 
 /// A part of a statement.
@@ -343,6 +375,43 @@ mod tests {
             bounded("EXPLAIN select * from \"days\""),
             "EXPLAIN WITH days AS (SELECT 2) SELECT * FROM ( select * from \"days\")"
         );
+    }
+
+    /// P-38: values keep their types, and what has none is missing in each of them.
+    #[test]
+    fn an_answer_becomes_a_file() {
+        use arrow_array::{Array as _, cast::AsArray as _, types::Float64Type, types::Int64Type};
+        use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+        use serde_json::json;
+        let column = |name: &str, kind: &str| SqlColumn { name: name.to_owned(), kind: kind.to_owned() };
+        let answer = SqlAnswer {
+            columns: vec![
+                column("n", "LONG"),
+                column("x", "DOUBLE"),
+                column("ok", "BOOLEAN"),
+                column("at", "TIMESTAMP"),
+            ],
+            rows: vec![vec![json!(7), json!(1.5), json!(true), json!("2025-07-18")], vec![Value::Null; 4]],
+            truncated: false,
+        };
+        let read = |answer: &SqlAnswer| {
+            let bytes = bytes::Bytes::from(answer.parquet().unwrap());
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+            reader.map(Result::unwrap).next().unwrap()
+        };
+        let batch = read(&answer);
+        assert_eq!(batch.columns().iter().map(|c| c.null_count()).collect::<Vec<_>>(), [1, 1, 1, 1]);
+        assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(0), 7);
+        assert_eq!(batch.column(1).as_primitive::<Float64Type>().value(0).to_bits(), 1.5f64.to_bits());
+        assert!(batch.column(2).as_boolean().value(0));
+        assert_eq!(batch.column(3).as_string::<i32>().value(0), "2025-07-18");
+        // A number that no column of 64 bits holds is a text.
+        let huge = SqlAnswer { rows: vec![vec![json!("170141183460469231731687303715884105727")]], ..answer.clone() };
+        let huge = SqlAnswer { columns: vec![column("n", "HUGEINT")], ..huge };
+        assert_eq!(read(&huge).column(0).as_string::<i32>().value(0).len(), 39);
+        let twice =
+            SqlAnswer { columns: vec![column("n", "LONG"), column("n", "LONG")], rows: vec![], truncated: false };
+        assert_eq!(twice.parquet().unwrap_err().code(), "bad_table");
     }
 
     proptest::proptest! {

@@ -1,4 +1,4 @@
-//! Tables of a result as Parquet, for other tools: columns of any length, the same bytes for the same values.
+//! Tables for other tools, as Parquet or as an Arrow stream: columns of any length, the same bytes for the same values.
 
 use crate::StoreError;
 use arrow_array::types::{
@@ -6,6 +6,7 @@ use arrow_array::types::{
 };
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_buffer::ScalarBuffer;
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use ghtrader_core::TradingDay;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
@@ -36,6 +37,12 @@ pub enum TableColumn<'a> {
     Time(Vec<i64>),
     /// A trading day, written as a date.
     Day(Vec<TradingDay>),
+    /// Text, or nothing.
+    SomeText(Vec<Option<String>>),
+    /// Whole numbers, or nothing.
+    SomeInteger(Vec<Option<i64>>),
+    /// true, false or nothing.
+    SomeFlag(Vec<Option<bool>>),
 }
 
 impl TableColumn<'_> {
@@ -48,7 +55,14 @@ impl TableColumn<'_> {
             Self::Number(v) => v.len(),
             Self::Flag(v) => v.len(),
             Self::Day(v) => v.len(),
+            Self::SomeText(v) => v.len(),
+            Self::SomeInteger(v) => v.len(),
+            Self::SomeFlag(v) => v.len(),
         }
+    }
+
+    const fn is_nullable(&self) -> bool {
+        matches!(self, Self::Number(_) | Self::SomeText(_) | Self::SomeInteger(_) | Self::SomeFlag(_))
     }
 
     fn array(self) -> ArrayRef {
@@ -67,6 +81,9 @@ impl TableColumn<'_> {
             Self::Flag(v) => Arc::new(BooleanArray::from(v)),
             Self::Time(v) => Arc::new(whole::<TimestampNanosecondType>(v).with_timezone("UTC")),
             Self::Day(v) => Arc::new(whole::<Date32Type>(v.iter().map(|day| day.days()).collect())),
+            Self::SomeText(v) => Arc::new(StringArray::from_iter(v)),
+            Self::SomeInteger(v) => Arc::new(PrimitiveArray::<Int64Type>::from_iter(v)),
+            Self::SomeFlag(v) => Arc::new(BooleanArray::from(v)),
         }
     }
 }
@@ -156,6 +173,43 @@ impl<W: Write + Send> TableWriter<W> {
     }
 }
 
+/// A table as an Arrow IPC stream, the form `application/vnd.apache.arrow.stream`: part by part, each a record batch.
+pub struct ArrowStream {
+    what: String,
+    writer: Option<StreamWriter<Vec<u8>>>,
+}
+
+impl ArrowStream {
+    /// `what` names the table in messages.
+    pub fn new(what: String) -> Self {
+        Self { what, writer: None }
+    }
+
+    /// Adds rows. All parts have the same columns.
+    ///
+    /// # Errors
+    /// `store_encode` for other columns than before.
+    pub fn write(&mut self, columns: Vec<(&str, TableColumn<'_>)>) -> Result<(), StoreError> {
+        let failed = |why: String| StoreError::Encode { what: self.what.clone(), why };
+        let batch = batch_of(columns).map_err(|e| failed(e.to_string()))?;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(|e| failed(e.to_string()))?),
+        };
+        writer.write(&batch).map_err(|e| failed(e.to_string()))
+    }
+
+    /// Ends the stream and gives its bytes.
+    ///
+    /// # Errors
+    /// As [`Self::write`]; a stream without a part cannot be ended.
+    pub fn finish(self) -> Result<Vec<u8>, StoreError> {
+        let failed = |why: String| StoreError::Encode { what: self.what.clone(), why };
+        let writer = self.writer.ok_or_else(|| failed("it has no columns".to_owned()))?;
+        writer.into_inner().map_err(|e| failed(e.to_string()))
+    }
+}
+
 fn failed(what: &str, error: ParquetError) -> StoreError {
     match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
@@ -183,7 +237,7 @@ fn properties(identity: &[(&str, String)]) -> Result<WriterProperties, ParquetEr
 fn batch_of(columns: Vec<(&str, TableColumn<'_>)>) -> Result<RecordBatch, ParquetError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
     for (name, column) in columns {
-        let nullable = matches!(column, TableColumn::Number(_));
+        let nullable = column.is_nullable();
         let array = column.array();
         let data_type: DataType = array.data_type().clone();
         fields.push(Field::new(name, data_type, nullable));
@@ -217,6 +271,34 @@ mod tests {
             ("ts", TableColumn::Time(vec![0, 1_700_000_000_000_000_000])),
             ("trading_day", TableColumn::Day(vec![TradingDay::from_days(20_000); 2])),
         ]
+    }
+
+    /// C-33
+    #[test]
+    fn a_stream_reads_back_part_by_part() {
+        let mut stream = ArrowStream::new("rows".to_owned());
+        stream.write(columns()).unwrap();
+        stream.write(columns()).unwrap();
+        assert!(stream.write(vec![("model", TableColumn::Number(vec![1.0]))]).is_err());
+        let bytes = stream.finish().unwrap();
+        let batches = arrow_ipc::reader::StreamReader::try_new(&bytes[..], None).unwrap();
+        let batches: Vec<RecordBatch> = batches.map(Result::unwrap).collect();
+        assert_eq!((batches.len(), batches[0].num_rows()), (2, 2));
+        assert_eq!(batches[1], batch_of(columns()).unwrap());
+        assert!(ArrowStream::new("rows".to_owned()).finish().is_err());
+    }
+
+    /// P-38
+    #[test]
+    fn nothing_is_null() {
+        let texts = TableColumn::SomeText(vec![Some("a".to_owned()), None]);
+        let columns = vec![("a", texts), ("b", TableColumn::SomeInteger(vec![None, Some(-1)]))];
+        let columns = columns.into_iter().chain([("c", TableColumn::SomeFlag(vec![Some(false), None]))]).collect();
+        let bytes = table_parquet("rows", columns, &[]).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap().build().unwrap();
+        let batch = reader.map(Result::unwrap).next().unwrap();
+        let nulls: Vec<usize> = batch.columns().iter().map(|c| c.null_count()).collect();
+        assert_eq!(nulls, [1, 1, 1]);
     }
 
     /// B-37

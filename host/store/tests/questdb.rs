@@ -242,9 +242,10 @@ fn damaged_rows_are_found_and_mended() {
         put(&store, n, n as u64, 300).unwrap();
     }
     store.flush().unwrap();
-    let build = |n: u64| {
-        let manifest = store.manifest(Dataset::Ticks, SYMBOL, day(n as i32)).unwrap().unwrap();
-        manifest.sha256.short16()
+    let build = |n: i32| {
+        let of = format!("dataset = 'ticks' AND trading_day = '{}'", day(n));
+        let found = sql(&server.url(), &format!("SELECT build FROM ghtrader_manifest WHERE {of}"));
+        found[0][0].as_str().unwrap().to_owned()
     };
     let say = |statement: &str| {
         sql(&server.url(), statement);

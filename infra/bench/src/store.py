@@ -1,6 +1,7 @@
 """The same rows by other makes: QuestDB's own Python client into a server, Polars into a file and out of it.
 
-Called by `cargo xtask bench store` with the server's address, a table and Parquet files of symbol-days.
+Called by `cargo xtask bench store` with the server's address, ways of using the client (each with a table of its own) and
+Parquet files of symbol-days.
 """
 
 import io
@@ -8,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -18,7 +20,7 @@ import pandas as pd
 import polars as pl
 from questdb.ingress import Sender
 
-url, table, *files = sys.argv[1:]
+url, ways, *files = sys.argv[1:]
 
 
 def query(path, **form):
@@ -39,16 +41,38 @@ def rows_of(file, day):
 days = [rows_of(file, day) for day, file in enumerate(files)]
 count = sum(len(rows) for _, rows in days)
 
-begun = time.perf_counter()
-with Sender.from_conf(f"http::addr={url.removeprefix('http://')};") as sender:
-    for _, rows in days:
-        sender.dataframe(rows, table_name=table, symbols=["symbol", "trading_day", "build", "phase"], at="datetime")
-state = f"SELECT writerTxn, sequencerTxn FROM wal_tables() WHERE name = '{table}'"
-while len(set(json.loads(query("/exec", query=state))["dataset"][0])) > 1:
-    time.sleep(0.005)
-client_write_s = time.perf_counter() - begun
-there = json.loads(query("/exec", query=f"SELECT count() FROM {table}"))["dataset"][0][0]
-assert there == count, f"{count} rows were written and {there} are there"
+
+
+def send(table, days, flush_rows):
+    flush = f"auto_flush_rows={flush_rows};" if flush_rows else ""
+    with Sender.from_conf(f"http::addr={url.removeprefix('http://')};{flush}") as sender:
+        for _, rows in days:
+            sender.dataframe(rows, table_name=table, symbols=["symbol", "trading_day", "build", "phase"], at="datetime")
+
+
+def write(way):
+    """Seconds until all rows can be read."""
+    table, senders = way["table"], way["senders"]
+    begun = time.perf_counter()
+    threads = [
+        threading.Thread(target=send, args=(table, days[at::senders], way["flush_rows"])) for at in range(senders)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    state = f"SELECT writerTxn, sequencerTxn FROM wal_tables() WHERE name = '{table}'"
+    while len(set(json.loads(query("/exec", query=state))["dataset"][0])) > 1:
+        time.sleep(0.005)
+    seconds = time.perf_counter() - begun
+    there = json.loads(query("/exec", query=f"SELECT count() FROM {table}"))["dataset"][0][0]
+    assert there == count, f"{count} rows were written and {there} are there"
+    return seconds
+
+
+ways = json.loads(ways)
+written = {way["key"]: write(way) for way in ways}
+table = ways[0]["table"]
 
 begun = time.perf_counter()
 got = 0
@@ -73,7 +97,7 @@ print(
     json.dumps(
         {
             "rows": count,
-            "client_write_s": client_write_s,
+            **{f"{key}_s": seconds for key, seconds in written.items()},
             "client_read_s": client_read_s,
             "polars_write_s": polars_write_s,
             "polars_read_s": polars_read_s,

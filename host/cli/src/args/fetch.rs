@@ -21,6 +21,9 @@ pub(crate) struct Download {
     /// Fetches days again that are stored or known to have no rows
     #[arg(long)]
     pub(crate) again: bool,
+    /// Asks the source which contracts there are, however young its last list is
+    #[arg(long)]
+    pub(crate) refresh: bool,
 }
 
 #[derive(Debug, Args)]
@@ -37,6 +40,9 @@ pub(crate) struct Update {
     /// Fetches nothing and works on what is stored
     #[arg(long, conflicts_with_all = ["from", "to"])]
     pub(crate) offline: bool,
+    /// Asks the source which contracts there are, however young its last list is
+    #[arg(long, conflicts_with = "offline")]
+    pub(crate) refresh: bool,
     /// Features and labels whose columns are built too
     #[arg(long, value_name = "FILE")]
     pub(crate) plugin: Vec<PathBuf>,

@@ -1,6 +1,7 @@
 //! Flags of `ghtrader sql`.
 
 use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The form of rows.
@@ -12,6 +13,8 @@ pub(crate) enum SqlFormat {
     Csv,
     /// One document, as with --json
     Json,
+    /// A file with the types of the columns; times are texts
+    Parquet,
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -29,9 +32,12 @@ pub(crate) struct Sql {
     /// How long the query may take, such as 10s
     #[arg(long, default_value = "10s", value_name = "SECONDS", value_parser = time)]
     pub(crate) timeout: Duration,
-    /// Form of the rows
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: SqlFormat,
+    /// Form of the rows [default: table, or as --out ends]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<SqlFormat>,
+    /// File for the rows, replaced as a whole
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     /// Embedded store: runs the query by a DuckDB that is installed, instead of printing the lines that do
     #[arg(long)]
     pub(crate) run: bool,

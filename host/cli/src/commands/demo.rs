@@ -224,10 +224,11 @@ fn input_key(command: &Demo) -> Result<Digest, Problem> {
     }
     let mut files = Vec::new();
     for path in &command.ticks {
-        let bytes = std::fs::read(path).map_err(|e| {
+        let read = std::fs::File::open(path).and_then(Digest::of_reader);
+        let (digest, _) = read.map_err(|e| {
             crate::context::io_problem("file_unreadable", &format!("cannot read {}", path.display()), &e)
         })?;
-        files.push(Digest::of(&bytes));
+        files.push(digest);
     }
     files.sort_unstable();
     files.iter().for_each(|d| {

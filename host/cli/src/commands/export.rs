@@ -81,7 +81,8 @@ fn write(
     failed: &dyn Fn(&std::io::Error) -> Problem,
 ) -> Result<(Digest, u64, Provenance), Problem> {
     let provenance = export(&*context.store()?, options, file.try_clone().map_err(|e| failed(&e))?)?;
-    let (file_sha256, bytes) = digest_of(temporary).map_err(|e| failed(&e))?;
+    let digested = File::open(temporary).and_then(Digest::of_reader);
+    let (file_sha256, bytes) = digested.map_err(|e| failed(&e))?;
     let beside = beside(out);
     if options.format == ExportFormat::Csv && options.provenance {
         // Rows are published last: whoever finds them finds what they are.
@@ -137,11 +138,6 @@ fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> std::io::Result<bool> {
     Ok(true)
-}
-
-fn digest_of(path: &Path) -> std::io::Result<(Digest, u64)> {
-    let bytes = std::fs::read(path)?;
-    Ok((Digest::of(&bytes), bytes.len() as u64))
 }
 
 fn columns(names: &[String]) -> Result<Vec<Column>, Problem> {

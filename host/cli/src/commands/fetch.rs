@@ -1,26 +1,55 @@
 //! `ghtrader data download` and `ghtrader data record`: ticks from a DIFF source.
 
 use super::credentials::{source_credentials, source_urls};
+use super::kept;
 use crate::args::{Download, Record};
 use crate::context::{Context, stop_on_signals};
 use crate::output::{emit, grouped, table};
 use ghtrader_control::wall_clock_ns;
 use ghtrader_core::{ContractId, ContractTable, ErrorClass, ExchangeTimeNs, NS_PER_S, Problem, TradingDay, Variety};
 use ghtrader_market::diff::{
-    ClientOptions, Instrument, LineLimits, Login, MarketClient, RetryPolicy, SocketOptions, contracts_query,
+    ClientOptions, LineLimits, Login, MarketClient, RetryPolicy, SocketOptions, contracts_query,
 };
 use ghtrader_pipeline::{DownloadOptions, DownloadReport, RecordOptions, RecordReport, RecordedSymbol, Source};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+/// A contract as a source lists it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Listed {
+    contract: ContractId,
+    expires_ns: Option<i64>,
+    expired: bool,
+}
+
+/// The list that said which contracts a product has.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Catalogue {
+    variety: Variety,
+    contracts: usize,
+    asked_at: String,
+    age_s: i64,
+    /// The source was not asked now.
+    kept: bool,
+}
+
+/// A download, and the lists that it went by.
+#[derive(Debug, Serialize)]
+pub(crate) struct Downloaded {
+    #[serde(flatten)]
+    pub(crate) report: DownloadReport,
+    pub(crate) catalogues: Vec<Catalogue>,
+}
+
 /// Downloads what lacks. Exit 1 if a day was refused, 6 if the source was not there for one.
 pub(crate) fn download(context: &Context, flags: &Download) -> Result<ExitCode, Problem> {
-    let report = downloaded(context, flags, |_| None)?;
-    emit(context.json, &report, download_text)?;
-    Ok(report.worst().map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
+    let downloaded = downloaded(context, flags, |_| None)?;
+    emit(context.json, &downloaded, |d| download_text(&d.report))?;
+    Ok(downloaded.report.worst().map_or(ExitCode::SUCCESS, |class| ExitCode::from(class.exit_code())))
 }
 
 /// Downloads what lacks; contracts of `first_days` begin on other days than the flags say.
@@ -28,31 +57,33 @@ pub(crate) fn downloaded(
     context: &Context,
     flags: &Download,
     first_days: impl Fn(&ContractId) -> Option<TradingDay>,
-) -> Result<DownloadReport, Problem> {
+) -> Result<Downloaded, Problem> {
     if flags.from > flags.to {
         let what = format!("{} lies after {}", flags.from, flags.to);
         return Err(Problem::new("bad_range", ErrorClass::User, what, "give the earlier day first"));
     }
     let (mut client, stop) = connect(context)?;
-    let lives = |i: &Instrument, contract: &ContractId| {
-        let last = ghtrader_core::last_trading_day(contract, &context.calendar);
-        last.or_else(|| i.expires_ns.map(|ns| ExchangeTimeNs(ns).cst_date())).is_none_or(|last| last >= flags.from)
+    let lives = |listed: &Listed| {
+        let last = ghtrader_core::last_trading_day(&listed.contract, &context.calendar);
+        last.or_else(|| listed.expires_ns.map(|ns| ExchangeTimeNs(ns).cst_date())).is_none_or(|last| last >= flags.from)
     };
-    let symbols = contracts(&mut client, &flags.symbols, &flags.var, lives)?;
+    let (symbols, catalogues) = contracts(context, &mut client, (&flags.symbols, &flags.var), flags.refresh, lives)?;
     let mut options = download_options(context, (flags.from, flags.to), flags.again)?;
     options.first_days = symbols.iter().filter_map(|s| Some((s.clone(), first_days(s)?))).collect();
     let show = |symbol: &ContractId, day: TradingDay, done: u64, all: u64, _rows: u64| {
         context.progress.show("download", &format!("{symbol} {day}"), done, all, "days");
     };
-    with_source(context, &mut client, &stop, |source| {
+    let report = with_source(context, &mut client, &stop, |source| {
         Ok(ghtrader_pipeline::download(source, &symbols, &options, &show)?)
-    })
+    })?;
+    Ok(Downloaded { report, catalogues })
 }
 
 /// Records until told to stop, or until a day is over.
 pub(crate) fn record(context: &Context, flags: &Record) -> Result<ExitCode, Problem> {
     let (mut client, stop) = connect(context)?;
-    let symbols = contracts(&mut client, &flags.symbols, &flags.var, |i, _| !i.expired)?;
+    // A recording begins with what there is now.
+    let (symbols, _) = contracts(context, &mut client, (&flags.symbols, &flags.var), true, |listed| !listed.expired)?;
     let seconds = |key: &str| Duration::from_secs_f64(context.settings.number(key));
     let options = RecordOptions {
         until: flags.until,
@@ -133,29 +164,42 @@ pub(crate) fn vendor_table(context: &Context) -> Result<String, Problem> {
     Ok(client(context)?.main_contracts(url)?)
 }
 
-/// The contracts named, and those of the products that the source knows and `wanted` lets through.
+/// The contracts named, and those of the products that the source knows and `wanted` lets through. The source's list of a
+/// product is used again for as long as the settings say.
 fn contracts(
+    context: &Context,
     client: &mut MarketClient,
-    named: &[ContractId],
-    varieties: &[Variety],
-    wanted: impl Fn(&Instrument, &ContractId) -> bool,
-) -> Result<Vec<ContractId>, Problem> {
+    (named, varieties): (&[ContractId], &[Variety]),
+    refresh: bool,
+    wanted: impl Fn(&Listed) -> bool,
+) -> Result<(Vec<ContractId>, Vec<Catalogue>), Problem> {
     let mut all: BTreeSet<ContractId> = named.iter().cloned().collect();
+    let longest_ns = context.settings.integer("schedule.catalogue_ttl_s") * NS_PER_S;
+    let mut catalogues = Vec::new();
     for variety in varieties {
-        if !client.is_open() {
-            client.open()?;
-        }
-        let found = client.instruments(contracts_query(variety), &variety.to_string())?;
-        let before = all.len();
-        for instrument in &found {
-            if let Ok(contract) = instrument.symbol.parse::<ContractId>()
-                && contract.variety() == variety
-                && wanted(instrument, &contract)
-            {
-                all.insert(contract);
+        let list = kept::told(context, &format!("catalogue/{variety}.json"), longest_ns, refresh, || {
+            if !client.is_open() {
+                client.open()?;
             }
-        }
-        tracing::info!(%variety, listed = found.len(), wanted = all.len() - before, "contracts of the source");
+            let found = client.instruments(contracts_query(variety), &variety.to_string())?;
+            let listed = found.iter().filter_map(|instrument| {
+                let contract: ContractId = instrument.symbol.parse().ok()?;
+                let (expires_ns, expired) = (instrument.expires_ns, instrument.expired);
+                (contract.variety() == variety).then_some(Listed { contract, expires_ns, expired })
+            });
+            Ok(listed.collect::<Vec<_>>())
+        })?;
+        let before = all.len();
+        all.extend(list.found.iter().filter(|listed| wanted(listed)).map(|listed| listed.contract.clone()));
+        let (listed, age_s) = (list.found.len(), list.age_ns / NS_PER_S);
+        tracing::info!(%variety, listed, wanted = all.len() - before, age_s, "contracts of the source");
+        catalogues.push(Catalogue {
+            variety: variety.clone(),
+            contracts: listed,
+            asked_at: ExchangeTimeNs(list.asked_ns).to_string(),
+            age_s,
+            kept: list.is_kept(),
+        });
     }
     if all.is_empty() {
         let names: Vec<String> = varieties.iter().map(Variety::to_string).collect();
@@ -166,7 +210,7 @@ fn contracts(
             "check the product and the range",
         ));
     }
-    Ok(all.into_iter().collect())
+    Ok((all.into_iter().collect(), catalogues))
 }
 
 /// `HH:MM-HH:MM` as ns after midnight; an empty text is none.

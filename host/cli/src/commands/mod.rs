@@ -20,6 +20,7 @@ mod export;
 mod fetch;
 mod gate;
 mod init;
+mod kept;
 mod lineup;
 pub(crate) mod main_contract;
 mod paper;

@@ -10,6 +10,7 @@ use ghtrader_core::{Digest, ErrorClass, Problem};
 use ghtrader_plugin::{KeyPair, Role};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use ureq::http::Method;
 
@@ -217,7 +218,9 @@ pub(crate) fn remove(context: &Context, plugin: &str, reason: &str) -> Result<()
 
 /// Signs an artefact with a key of this machine.
 pub(crate) fn sign(context: &Context, artefact: &Path, key: &Path) -> Result<(), Problem> {
-    let digest = Digest::of(&read(artefact)?);
+    let (digest, _) = File::open(artefact)
+        .and_then(Digest::of_reader)
+        .map_err(|e| io_problem("file_unreadable", &format!("cannot read {}", artefact.display()), &e))?;
     let signature = KeyPair::read(key)?.sign(&digest);
     let body = json!({ "digest": digest, "key": signature.key(), "signature": signature.to_string() });
     emit(context.json, &body, |_| signature.to_string())

@@ -2,18 +2,16 @@
 //! depth.
 
 use super::fetch::{connect, download_options, download_retries, with_source};
-use super::{main_contract, quality};
+use super::{kept, main_contract, quality};
 use crate::args::{L5StartFlags, Repair};
-use crate::context::{Context, publish};
-use crate::output::{document, emit, grouped, table};
-use ghtrader_control::wall_clock_ns;
-use ghtrader_core::{ContractId, Digest, ErrorClass, NS_PER_S, Problem, TradingDay, last_trading_day};
+use crate::context::Context;
+use crate::output::{emit, grouped, table};
+use ghtrader_core::{ContractId, ErrorClass, NS_PER_S, Problem, TradingDay, last_trading_day};
 use ghtrader_pipeline::{
     DownloadReport, L5Start, MainL5Options, ProviderAnswer, RepairPlan, RepairScope, Source, ValidationReport,
     apply_repair, find_l5_start, plan_repair,
 };
-use serde::{Deserialize, Serialize};
-use std::path::Path;
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// How long the answer about the start of depth is kept.
@@ -184,15 +182,6 @@ fn repaired_text(r: &Repaired) -> String {
     format!("{listed}{}: {done}; {} questions{unasked}{stopped}", plan.symbol, grouped(plan.questions.cast_signed()))
 }
 
-/// The answer as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    asked_ns: i64,
-    /// Of whom it is: digest of the settings that name the source.
-    source: Digest,
-    found: L5Start,
-}
-
 /// The first day with depth, from the source or from the answer of the last 24 hours.
 #[derive(Serialize)]
 struct Started {
@@ -204,24 +193,13 @@ struct Started {
 
 /// Finds the first day of which the source has depth.
 pub(crate) fn l5_start(context: &Context, flags: &L5StartFlags) -> Result<ExitCode, Problem> {
-    let path = context.dir("runs_dir").join(format!("l5-start/{}.json", flags.var));
-    let urls = ["diff.auth_url", "diff.md_url", "diff.names_url"].map(|k| context.settings.text_of(k).unwrap_or(""));
-    let source = Digest::of(urls.join("\n").as_bytes());
-    let now_ns = wall_clock_ns();
-    let kept = if flags.again { None } else { load(&path) };
-    let kept = kept.filter(|k| k.source == source && (0..KEPT_NS).contains(&(now_ns - k.asked_ns)));
-    let started = match kept {
-        Some(kept) => Started { found: kept.found, kept: true },
-        None => {
-            let retry = download_retries(context)?;
-            let (mut client, stop) = connect(context)?;
-            let found =
-                with_source(context, &mut client, &stop, |source| Ok(find_l5_start(source, &flags.var, retry)?))?;
-            let kept = document(&Kept { asked_ns: now_ns, source, found: found.clone() })?;
-            publish(&path, format!("{kept:#}\n").as_bytes())?;
-            Started { found, kept: false }
-        }
-    };
+    let file = format!("l5-start/{}.json", flags.var);
+    let told = kept::told(context, &file, KEPT_NS, flags.again, || {
+        let retry = download_retries(context)?;
+        let (mut client, stop) = connect(context)?;
+        with_source(context, &mut client, &stop, |source| Ok(find_l5_start(source, &flags.var, retry)?))
+    })?;
+    let started = Started { kept: told.is_kept(), found: told.found };
     emit(context.json, &started, |s| {
         let found = &s.found;
         let asked = if s.kept { "asked before".to_owned() } else { format!("{} days asked about", found.probes) };
@@ -231,9 +209,4 @@ pub(crate) fn l5_start(context: &Context, flags: &L5StartFlags) -> Result<ExitCo
         )
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What is kept; a file that cannot be read is made again.
-fn load(path: &Path) -> Option<Kept> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }

@@ -298,11 +298,12 @@ fn download(context: &Context, variety: &Variety, flags: &Update) -> Result<Said
         Some(to) => to,
         None => latest_day(context)?,
     };
-    let wanted = Download { symbols: vec![], var: vec![variety.clone()], from, to, again: false };
+    let wanted =
+        Download { symbols: vec![], var: vec![variety.clone()], from, to, again: false, refresh: flags.refresh };
     // A first day that is given is that of all.
     let first_day = |contract: &ContractId| if flags.from.is_some() { None } else { known.first_day(contract) };
     let report = fetch::downloaded(context, &wanted, first_day)?;
-    let worst = report.worst();
+    let worst = report.report.worst();
     let outcome = match worst {
         None => format!("{from} to {to}"),
         Some(class) => format!("{from} to {to}, {}", quality::word(&class)),

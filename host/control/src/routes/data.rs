@@ -63,7 +63,7 @@ fn plain<'a>(name: &'a str, remedy: &'static str) -> Result<&'a str, Refusal> {
     Err(Refusal::new("bad_symbol", ErrorClass::User, what, remedy).value(name))
 }
 
-fn symbol(name: &str) -> Result<(String, Variety), Refusal> {
+pub(super) fn symbol(name: &str) -> Result<(String, Variety), Refusal> {
     const REMEDY: &str = "name a contract such as SHFE.cu2602, or a continuous symbol such as KQ.m@SHFE.cu";
     let (_, symbol, variety) =
         resolve(plain(name, REMEDY)?).map_err(|e| Refusal::from(Problem::from(e)).value(name))?;

@@ -9,7 +9,9 @@ mod events;
 mod lineups;
 mod operations;
 mod plugins;
+mod rows;
 mod settings;
+mod sql;
 mod system;
 mod tags;
 mod tokens;
@@ -79,6 +81,8 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(data::get_profile))
         .routes(routes!(data::get_summary))
         .routes(routes!(data::get_gaps))
+        .routes(routes!(rows::get_ticks))
+        .routes(routes!(sql::post_sql))
         .routes(routes!(operations::list_operations))
         .routes(routes!(operations::get_operation, operations::cancel_operation))
         .routes(routes!(accounts::list_accounts))

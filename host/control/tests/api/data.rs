@@ -8,7 +8,7 @@ use ghtrader_store::{Counting, Dataset, DayMeta, EmbeddedStore, Store as _};
 use serde_json::json;
 
 /// A market of five days with its main_l5 in a world's store.
-fn fill(world: &World) -> EmbeddedStore {
+pub(crate) fn fill(world: &World) -> EmbeddedStore {
     let store = EmbeddedStore::open(&world.config.data_dir).unwrap();
     let mut spec = SynthSpec::new("cu".parse().unwrap(), 6, 5, 0.5);
     spec.rows_per_day = 1_000;

@@ -8,5 +8,6 @@ mod document;
 mod fake;
 mod lineups;
 mod plugins;
+mod rows;
 mod sockets;
 mod world;

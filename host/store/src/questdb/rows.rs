@@ -1,5 +1,6 @@
 //! Rows on their way to the server by the line protocol, and back from it as a Parquet file.
 
+use super::lines::{Common, Lines, Shape};
 use super::server::Server;
 use crate::StoreError;
 use crate::frame::{DATETIME, Frame, FrameRef, PHASE, SEQ};
@@ -8,100 +9,86 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampNanosecondType};
 use arrow_array::{Array, ListArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_buffer::ScalarBuffer;
 use bytes::Bytes;
-use ghtrader_core::Phase;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
-use questdb::ingress::{Buffer, ColumnName, ProtocolVersion, TableName, TimestampNanos};
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of a request above which rows go into the next one, however few they are.
-const REQUEST_BYTES: usize = 64 << 20;
+/// Rows below which a request is not divided: each is a commit of its own.
+const FEWEST_ROWS: usize = 10_000;
+
+/// How many rows go at a time.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Rows of a request, at most.
+    pub(super) rows: usize,
+    /// Requests with rows that this store has under way at a time; each writer may have one in any case.
+    pub(super) requests: usize,
+    /// Those that are.
+    pub(super) busy: AtomicUsize,
+}
+
+/// Requests that a writer has taken for itself, until this is dropped.
+struct Taken<'a> {
+    busy: &'a AtomicUsize,
+    requests: usize,
+}
+
+impl Batch {
+    /// Takes what nobody else has.
+    fn take(&self) -> Taken<'_> {
+        let free = |busy: usize| self.requests.saturating_sub(busy).max(1);
+        let before = self.busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |busy| Some(busy + free(busy)));
+        let (Ok(before) | Err(before)) = before;
+        Taken { busy: &self.busy, requests: free(before) }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.busy.fetch_sub(self.requests, Ordering::Relaxed);
+    }
+}
 
 /// The column of a frame of built columns.
 pub(super) const VALUES: &str = "vals";
 
-/// What all rows of one frame have in common.
-pub(super) struct Common<'a> {
-    /// Texts that name the rows.
-    pub(super) symbols: &'a [(&'static str, &'a str)],
-    /// A number that all rows have.
-    pub(super) number: Option<(&'static str, i64)>,
-}
-
-/// Sends all rows of a frame, some at a time: while some are on their way, the next ones are written down. Sending them again
-/// changes nothing.
+/// Sends all rows of a frame, `batch.rows` in a request, as many at a time as nobody else uses. Sending them again changes
+/// nothing, and neither does their order.
 pub(super) fn send_rows(
     server: &Server,
     table: &str,
     frame: &FrameRef<'_>,
     common: &Common<'_>,
-    batch_rows: usize,
+    batch: &Batch,
 ) -> Result<(), StoreError> {
+    let rows = frame.rows();
+    let shape = Shape::new(table, frame, common).map_err(|e| server.refused(table, e.msg()))?;
+    // The server works on each request with one thread.
+    let taken = batch.take();
+    let step = rows.div_ceil(taken.requests).max(FEWEST_ROWS).min(batch.rows.max(1));
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), StoreError> {
+        loop {
+            let first = next.fetch_add(step, Ordering::Relaxed);
+            if first >= rows {
+                return Ok(());
+            }
+            let part = first..rows.min(first + step);
+            let sent = server.write(table, || Lines::new(&shape, part.clone()));
+            if sent.is_err() {
+                next.store(rows, Ordering::Relaxed);
+                return sent;
+            }
+        }
+    };
     std::thread::scope(|scope| {
-        let (full, taken) = sync_channel::<Buffer>(0);
-        let (empty, given_back) = channel();
-        let sender = scope.spawn(move || {
-            for mut buffer in taken {
-                server.send(table, &buffer)?;
-                buffer.clear();
-                // Nobody may want it back any more.
-                let _ = empty.send(buffer);
-            }
-            Ok(())
-        });
-        let mut buffer = Buffer::new(ProtocolVersion::V2);
-        // Ticks have a column a value; built columns, whose number and names are free, have one column of lists.
-        let mut list = vec![0.0; frame.floats.len()];
-        for row in 0..frame.rows() {
-            write_row(&mut buffer, table, frame, common, row, &mut list).map_err(|e| server.refused(table, e.msg()))?;
-            let last = row + 1 == frame.rows();
-            if last || buffer.row_count() >= batch_rows || buffer.len() >= REQUEST_BYTES {
-                let next = given_back.try_recv().unwrap_or_else(|_| Buffer::new(ProtocolVersion::V2));
-                if full.send(std::mem::replace(&mut buffer, next)).is_err() {
-                    // The sender has ended with an error, which is told below.
-                    break;
-                }
-            }
-        }
-        drop(full);
-        sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let helpers = taken.requests.min(rows.div_ceil(step)).saturating_sub(1);
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mine = work();
+        let theirs = helpers.into_iter().map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        // All of them are waited for, whatever the first one says.
+        theirs.fold(mine, Result::and)
     })
-}
-
-fn write_row(
-    buffer: &mut Buffer,
-    table: &str,
-    frame: &FrameRef<'_>,
-    common: &Common<'_>,
-    row: usize,
-    list: &mut [f64],
-) -> questdb::Result<()> {
-    buffer.table(TableName::new_unchecked(table))?;
-    for (name, value) in common.symbols {
-        buffer.symbol(ColumnName::new_unchecked(name), value)?;
-    }
-    if let Some(phase) = frame.phase {
-        let text = Phase::ALL.get(usize::from(phase[row])).map_or("", |p| p.as_str());
-        buffer.symbol(ColumnName::new_unchecked(PHASE), text)?;
-    }
-    buffer.column_i64(ColumnName::new_unchecked(SEQ), i64::from(frame.seq[row]))?;
-    if let Some((name, value)) = common.number {
-        buffer.column_i64(ColumnName::new_unchecked(name), value)?;
-    }
-    if frame.phase.is_some() {
-        for (name, values) in &frame.floats {
-            // A column that a row leaves out is null there.
-            if !values[row].is_nan() {
-                buffer.column_f64(ColumnName::new_unchecked(name), values[row])?;
-            }
-        }
-    } else {
-        for (value, (_, column)) in list.iter_mut().zip(&frame.floats) {
-            *value = column[row];
-        }
-        buffer.column_arr(ColumnName::new_unchecked(VALUES), &&*list)?;
-    }
-    buffer.at(TimestampNanos::new(frame.ts_ns[row]))
 }
 
 /// The rows of an export, in the order of their sequence. Its columns are `datetime`, `seq`, then `phase` and the floats of
@@ -200,6 +187,15 @@ fn in_order(ts_ns: Vec<i64>, seq: Vec<u32>, phase: Option<Vec<u8>>, floats: Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_writer_takes_what_nobody_else_has() {
+        let batch = Batch { rows: 1, requests: 3, busy: AtomicUsize::new(0) };
+        let first = batch.take();
+        assert_eq!((first.requests, batch.take().requests), (3, 1));
+        drop(first);
+        assert_eq!((batch.take().requests, batch.busy.load(Ordering::Relaxed)), (3, 0));
+    }
 
     #[test]
     fn rows_come_back_in_the_order_of_their_sequence() {

@@ -7,15 +7,13 @@ use super::QuestDbOptions;
 use crate::StoreError;
 use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
-use questdb::ErrorCode;
-use questdb::ingress::{Buffer, Protocol, ProtocolVersion, Sender, SenderBuilder};
 use serde_json::Value;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use ureq::Agent;
 use ureq::http::StatusCode;
+use ureq::{Agent, SendBody};
 
 /// Versions whose line protocol, exports and nanosecond times are those that this room speaks.
 pub(super) const NEEDED: &str = "9.3 or a later 9";
@@ -49,13 +47,9 @@ enum Fault {
 /// One server, reached over any number of connections.
 pub(super) struct Server {
     url: String,
-    host: String,
-    port: u16,
-    login: Option<(String, String)>,
     authorization: Option<String>,
     wait: Duration,
     agent: Agent,
-    idle: Mutex<Vec<Sender>>,
     gone: AtomicBool,
 }
 
@@ -90,24 +84,21 @@ impl Server {
             },
             _ => (authority, DEFAULT_PORT),
         };
-        let login = (!options.user.is_empty()).then(|| (options.user.clone(), options.password.clone()));
-        let authorization = login.as_ref().map(|(user, password)| {
-            format!("Basic {}", Base64::encode_string(format!("{user}:{password}").as_bytes()))
+        let authorization = (!options.user.is_empty()).then(|| {
+            let login = format!("{}:{}", options.user, options.password);
+            format!("Basic {}", Base64::encode_string(login.as_bytes()))
         });
         let agent = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_send_body(Some(ANSWER))
             .timeout_recv_response(Some(ANSWER))
             .http_status_as_error(false)
             .build();
         Ok(Self {
             url: format!("http://{host}:{port}"),
-            host: host.to_owned(),
-            port,
-            login,
             authorization,
             wait: options.wait,
             agent: agent.into(),
-            idle: Mutex::default(),
             gone: AtomicBool::new(false),
         })
     }
@@ -202,31 +193,19 @@ impl Server {
         })
     }
 
-    /// Sends the rows of a buffer; when this returns they lie on the server's disk.
-    pub(super) fn send(&self, table: &str, rows: &Buffer) -> Result<(), StoreError> {
+    /// Sends rows as lines, read anew at each try; when this returns they lie on the server's disk.
+    pub(super) fn write<R: Read>(&self, table: &str, mut rows: impl FnMut() -> R) -> Result<(), StoreError> {
+        let what = format!("rows for {table}");
         self.patiently(self.wait, || {
-            let pooled = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut sender = match pooled {
-                Some(sender) => sender,
-                None => self.sender().map_err(|e| self.fault_of(table, &e))?,
-            };
-            sender.flush_and_keep_with_flags(rows, true).map_err(|e| self.fault_of(table, &e))?;
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-            Ok(())
+            let mut request = self.agent.post(format!("{}/write", self.url)).query("precision", "n");
+            if let Some(authorization) = &self.authorization {
+                request = request.header("authorization", authorization);
+            }
+            let passing = |e: ureq::Error| Fault::Passing(e.to_string());
+            let mut answer = request.send(SendBody::from_reader(&mut rows())).map_err(passing)?;
+            let (status, said) = (answer.status(), answer.body_mut().read_to_string().map_err(passing)?);
+            if status.is_success() { Ok(()) } else { Err(self.fault(status, &what, &said)) }
         })
-    }
-
-    fn sender(&self) -> questdb::Result<Sender> {
-        let mut builder = SenderBuilder::new(Protocol::Http, self.host.as_str(), self.port)
-            .protocol_version(ProtocolVersion::V2)?
-            // Tried again here, where every kind of failure is.
-            .retry_timeout(Duration::ZERO)?
-            .request_timeout(ANSWER)?
-            .max_buf_size(1 << 30)?;
-        if let Some((user, password)) = &self.login {
-            builder = builder.username(user)?.password(password)?;
-        }
-        builder.build()
     }
 
     fn get(&self, path: &str, form: &[(&str, &str)], what: &str) -> Result<Bytes, Fault> {
@@ -242,18 +221,6 @@ impl Server {
             return Ok(bytes.into());
         }
         Err(self.fault(status, what, &String::from_utf8_lossy(&bytes)))
-    }
-
-    fn fault_of(&self, table: &str, error: &questdb::Error) -> Fault {
-        let what = format!("rows for {table}");
-        match error.code() {
-            ErrorCode::AuthError => self.fault(StatusCode::UNAUTHORIZED, &what, error.msg()),
-            ErrorCode::ServerFlushError => self.fault(StatusCode::BAD_REQUEST, &what, error.msg()),
-            ErrorCode::SocketError | ErrorCode::CouldNotResolveAddr | ErrorCode::ConnectTimeout => {
-                Fault::Passing(error.msg().to_owned())
-            }
-            _ => Fault::Lasting(self.refused(&what, error.msg())),
-        }
     }
 
     /// What a server's refusal means.

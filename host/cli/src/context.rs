@@ -4,7 +4,7 @@ use crate::args::{Backend, Global};
 use crate::progress::Progress;
 use ghtrader_batch::Project;
 use ghtrader_control::{ControlConfig, open_registry, planning_room};
-use ghtrader_core::{Calendar, Problem};
+use ghtrader_core::{Calendar, ErrorClass, Problem};
 pub(crate) use ghtrader_durable::io_problem;
 use ghtrader_durable::{make_folder, publish_as, sync_folder};
 use ghtrader_pipeline::{ColumnsOptions, open_embedded, open_questdb};
@@ -31,6 +31,24 @@ pub(crate) struct Context {
     flags: Vec<String>,
 }
 
+/// The environment's variables that are text; another program's need not be, ours must.
+fn variables() -> Result<Vec<(String, String)>, Problem> {
+    let mut all = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => all.push((name, value)),
+            // What it holds may be a secret.
+            Err(_) if name.starts_with("GHTRADER_") => {
+                let what = format!("the value of {name} is no UTF-8");
+                return Err(Problem::new("bad_settings", ErrorClass::User, what, "set it to text, or unset it"));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(all)
+}
+
 impl Context {
     /// Settles flags, environment and file.
     ///
@@ -48,7 +66,7 @@ impl Context {
             Err(e) => return Err(io_problem("config_unreadable", &format!("cannot read {}", file.display()), &e)),
         };
         let name = file.display().to_string();
-        let settings = Settings::resolve(text.as_deref().map(|t| (name.as_str(), t)), std::env::vars(), &global.set)?;
+        let settings = Settings::resolve(text.as_deref().map(|t| (name.as_str(), t)), variables()?, &global.set)?;
         let calendar = match settings.text_of("calendar.holidays_file") {
             None | Some("") => Calendar::builtin().clone(),
             Some(path) => {

@@ -111,7 +111,8 @@ impl<T: Serialize + DeserializeOwned + Clone> Journal<T> {
             let owner = std::fs::read_to_string(&lock_path).unwrap_or_default().trim().to_owned();
             return Err(JournalError::Held { path: lock_path, owner });
         };
-        lock.sign(&std::process::id().to_string()).map_err(|e| failed("write", e))?;
+        // The lock is held by being held; its text only tells others by whom, and a full disk must not keep an owner out.
+        let _ = lock.sign(&std::process::id().to_string());
         let (entries, head, whole) = read(path)?;
         let mut file = File::options()
             .create(true)

@@ -10,8 +10,9 @@ use wasmtime::{Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, Mo
 /// Length of an epoch. Short enough for a live call's limit, long enough to cost nothing.
 const EPOCH: Duration = Duration::from_millis(1);
 
-/// Instances that may live at once in the process, whatever a host's own limit: each holds 4 GiB of address space.
-pub(crate) const MAX_INSTANCES: u32 = 4096;
+/// Core instances, memories and tables that may live at once in the process, as many of each, whatever a host's own limit. A
+/// memory holds 4 GiB of address space; an instance has up to `MAX_PARTS` of each kind.
+pub(crate) const MAX_PLACES: u32 = 4096;
 /// Places without an instance whose pages are kept, and how much of each.
 const WARM_PLACES: u32 = 16;
 const RESIDENT_BYTES: usize = 2 << 20;
@@ -53,10 +54,10 @@ pub(crate) fn metered() -> Result<&'static Engine, Finding> {
 fn places() -> PoolingAllocationConfig {
     let mut places = PoolingAllocationConfig::new();
     places
-        .total_core_instances(MAX_INSTANCES)
-        .total_component_instances(MAX_INSTANCES)
-        .total_memories(MAX_INSTANCES)
-        .total_tables(MAX_INSTANCES)
+        .total_core_instances(MAX_PLACES)
+        .total_component_instances(MAX_PLACES)
+        .total_memories(MAX_PLACES)
+        .total_tables(MAX_PLACES)
         .max_memories_per_module(MAX_PARTS as u32)
         .max_tables_per_module(MAX_PARTS as u32)
         .table_elements(VALID_TABLE_ELEMENTS)

@@ -135,6 +135,14 @@ pub enum PluginFault {
         /// The limit.
         limit: u32,
     },
+    /// The process has no place left for an instance's parts.
+    #[error("{plugin}: no place is left for it: {limit} memories, tables or core instances live in this process")]
+    Places {
+        /// `role/name@version`.
+        plugin: Arc<str>,
+        /// Places for each of the three kinds.
+        limit: u32,
+    },
     /// The host called an instance in a way that no plugin can answer; a defect of this program.
     #[error("{at}: called wrongly: {what}")]
     Misuse {
@@ -160,7 +168,7 @@ impl PluginFault {
             Self::Output { .. } => "plugin_output",
             Self::Contract { .. } => "plugin_contract",
             Self::Param { code, .. } => code,
-            Self::Instances { .. } => "plugin_instances",
+            Self::Instances { .. } | Self::Places { .. } => "plugin_instances",
             Self::Misuse { .. } => "plugin_misuse",
         }
     }
@@ -169,7 +177,7 @@ impl PluginFault {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Param { .. } => ErrorClass::User,
-            Self::Instances { .. } => ErrorClass::Limit,
+            Self::Instances { .. } | Self::Places { .. } => ErrorClass::Limit,
             Self::Misuse { .. } => ErrorClass::Internal,
             _ => ErrorClass::Plugin,
         }
@@ -185,7 +193,7 @@ impl PluginFault {
             | Self::Output { at, .. }
             | Self::Contract { at, .. }
             | Self::Misuse { at, .. } => Some(at),
-            Self::Param { .. } | Self::Instances { .. } => None,
+            Self::Param { .. } | Self::Instances { .. } | Self::Places { .. } => None,
         }
     }
 
@@ -213,6 +221,7 @@ impl PluginFault {
             Self::Contract { .. } => "bring the plugin's code and its plugin.toml into agreement".to_owned(),
             Self::Param { remedy, .. } => remedy.clone(),
             Self::Instances { .. } => "raise plugin.max_instances or run fewer plugins at once".to_owned(),
+            Self::Places { .. } => "end some, or run fewer plugins at once in a process".to_owned(),
             Self::Misuse { .. } => "report this".to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! A store with its limits: memory, time, log; and what becomes of it after a fault.
 
 use crate::deadline::{Deadline, DeadlinePassed, FREE_EPOCHS};
-use crate::engine::MAX_INSTANCES;
+use crate::engine::MAX_PLACES;
 use crate::{CallSite, HostConfig, Limits, PluginFault};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -245,7 +245,7 @@ impl<F> Sandbox<F> {
         arm(&mut store, &limits, CallKind::Block);
         let functions = instantiate(&mut store).map_err(|error| {
             if error.is::<PoolConcurrencyLimitError>() {
-                return PluginFault::Instances { plugin: Arc::clone(plugin), limit: MAX_INSTANCES };
+                return PluginFault::Places { plugin: Arc::clone(plugin), limit: MAX_PLACES };
             }
             let at = CallSite { plugin: Arc::clone(plugin), function: "instantiate", rows: 0..0 };
             fault(&error, at, &store.data().log, &limits)

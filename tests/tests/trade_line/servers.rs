@@ -1,6 +1,7 @@
 //! Servers that refuse, are silent, contradict themselves, or flood.
 
 use super::*;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn client(url: &str, user: &str, limits: TradeLimits) -> TradeClient {
     let login = TradeLogin { user: user.to_owned(), confirms_settlement: false, ..login() };
@@ -61,6 +62,37 @@ fn logins_that_fail_say_why() {
     assert!(!shown.contains(PASSWORD), "{shown}");
     let bad = TradeClient::new("http://h/td", None, login(), options()).map(drop);
     assert!(matches!(bad, Err(SourceError::BadUrl { .. })));
+}
+
+/// DC-15: a refusal is heard as often as the server says it, by whichever id, and what a login that failed has seen does not
+/// stand in the way of the next one.
+#[test]
+fn a_login_succeeds_once_what_was_wrong_is_mended() {
+    let limits = TradeLimits { login: Duration::from_millis(500), ..options().limits };
+    let logins = AtomicU64::new(0);
+    let server = TdServer::start(move |_, frame| {
+        if frame["aid"] != "req_login" {
+            return Vec::new();
+        }
+        let refusal = json!({ "type": "MESSAGE", "level": "INFO", "code": 403, "content": "密码错误" });
+        match logins.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 => vec![transaction(&json!([{ "notify": { "n1": refusal } }]))],
+            2 => Vec::new(),
+            _ => vec![transaction(&json!([picture()]))],
+        }
+    });
+    let mut client = client(&server.url(), "U", limits);
+    for _ in 0..2 {
+        client.reconnect();
+        let error = client.log_in(LONG).expect_err("a refusal");
+        assert!(matches!(error, TradeError::LoginRefused { code: 403, .. }), "{error}");
+    }
+    client.reconnect();
+    let error = client.log_in(LONG).expect_err("silence");
+    assert!(matches!(error, TradeError::LoginLate { .. }), "{error}");
+    let events = client.log_in(LONG).expect("a login");
+    assert_eq!(events.last(), Some(&TradeEvent::LoggedIn), "{events:?}");
+    assert_eq!(server.lines(), 4);
 }
 
 /// DC-22: sums that do not hold are told by name, and nothing is sent over them.

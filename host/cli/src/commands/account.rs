@@ -32,17 +32,37 @@ fn list(context: &Context) -> Result<ExitCode, Problem> {
         .values()
         .map(|a| {
             let password = if a.password.is_empty() { "absent" } else { "given" };
-            json!({ "account": a.profile, "broker": a.broker, "user": a.shown(), "url": a.url, "password": password })
+            let url = shown_url(&a.url);
+            json!({ "account": a.profile, "broker": a.broker, "user": a.shown(), "url": url, "password": password })
         })
         .collect();
     emit(context.json, &json!({ "accounts": body }), |_| {
         let row = |a: &AccountLogin| {
             let password = if a.password.is_empty() { "absent" } else { "given" };
-            vec![a.profile.clone(), a.broker.clone(), a.shown(), a.url.clone(), password.to_owned()]
+            vec![a.profile.clone(), a.broker.clone(), a.shown(), shown_url(&a.url), password.to_owned()]
         };
         table(&["account", "broker", "user", "trading line", "password"], &all.values().map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Scheme, host and path of an address. A login and a query, which may be secrets, become `…`; so does everything behind
+/// the scheme where an `@` does not tell where a login ends.
+fn shown_url(url: &str) -> String {
+    let url = url.trim();
+    let is_scheme = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let start = url.find("://").filter(|end| is_scheme(&url[..*end])).map_or(0, |end| end + 3);
+    let (scheme, rest) = url.split_at(start);
+    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if behind.contains('@') {
+        return format!("{scheme}…");
+    }
+    let login_end = authority.rfind('@');
+    let host = &authority[login_end.unwrap_or(0)..];
+    let path_end = behind.find(['?', '#']).unwrap_or(behind.len());
+    let login = if login_end.is_some() { "…" } else { "" };
+    let query = if path_end < behind.len() { "?…" } else { "" };
+    format!("{scheme}{login}{host}{}{query}", &behind[..path_end])
 }
 
 /// An account as it was told.
@@ -137,7 +157,8 @@ fn verdict(shown: &Shown) -> ExitCode {
 
 /// CNY for people; `–` where the server does not tell.
 fn cny(value: f64) -> String {
-    if value.is_finite() { format!("{value:.2}") } else { "–".to_owned() }
+    // Nothing is written without a sign: −0 + 0 is 0.
+    if value.is_finite() { format!("{:.2}", value + 0.0) } else { "–".to_owned() }
 }
 
 fn price(value: f64) -> String {
@@ -237,4 +258,29 @@ fn shown_text(shown: &Shown) -> String {
         parts.push(table(&head, &p.trades.iter().map(row).collect::<Vec<_>>()));
     }
     parts.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T-27
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("", ""),
+            ("wss://host:7788/trade/p1", "wss://host:7788/trade/p1"),
+            (" ws://host/ ", "ws://host/"),
+            ("wss://u:secret@host/?token=secret", "wss://…@host/?…"),
+            ("wss://u:secret@host", "wss://…@host"),
+            ("wss://host?token=secret", "wss://host?…"),
+            ("wss://host/p#secret", "wss://host/p?…"),
+            ("u:secret@host/p?next=wss://x", "…@host/p?…"),
+            ("wss://u:sec/ret@host/", "wss://…"),
+            ("wss://u:sec?ret@host/", "wss://…"),
+            ("wss://x@u:sec/ret@host/", "wss://…"),
+        ] {
+            assert_eq!(shown_url(url), shown, "{url}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use ghtrader_core::{ErrorClass, Problem};
 use ghtrader_market::diff::trade::masked;
 use ghtrader_market::diff::{Credentials, Secret, SourceUrls};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Keys of the source's credentials file, and the environment's variables of the same.
@@ -49,7 +50,7 @@ pub(super) fn given_source_credentials(context: &Context) -> Result<Option<Crede
     if let Some((path, table)) = secrets_file(context, "diff.credentials_file")? {
         values = texts(&table, &SOURCE, &path.display().to_string())?;
     }
-    from_environment(&mut values, &SOURCE, "");
+    from_environment(&mut values, &SOURCE, "")?;
     let [user, password, client_id, client_secret] = values;
     if user.is_empty() || password.is_empty() {
         return Ok(None);
@@ -112,7 +113,9 @@ pub(super) fn accounts(context: &Context) -> Result<BTreeMap<String, AccountLogi
     }
     // Variables name profiles as well as files do.
     let user = "TQ_ACCOUNT_ID";
-    for (variable, _) in std::env::vars() {
+    for (variable, _) in std::env::vars_os() {
+        // A name that is no text is none of ours.
+        let Some(variable) = variable.to_str() else { continue };
         if variable == user {
             given.entry("default".to_owned()).or_default();
         } else if let Some(profile) = variable.strip_prefix(user).and_then(|rest| rest.strip_prefix('_')) {
@@ -120,15 +123,15 @@ pub(super) fn accounts(context: &Context) -> Result<BTreeMap<String, AccountLogi
         }
     }
     let line = context.settings.text_of("diff.td_url").unwrap_or_default();
-    let account = |(profile, mut values): (String, [String; 4])| {
+    let account = |(profile, mut values): (String, [String; 4])| -> Result<(String, AccountLogin), Problem> {
         let suffix = if profile == "default" { String::new() } else { format!("_{}", profile.to_uppercase()) };
-        from_environment(&mut values, &ACCOUNT, &suffix);
+        from_environment(&mut values, &ACCOUNT, &suffix)?;
         let [broker, user, password, url] = values;
         let url = if url.is_empty() { line.to_owned() } else { url };
         let login = AccountLogin { profile: profile.clone(), broker, user, password: Secret::new(password), url };
-        (profile, login)
+        Ok((profile, login))
     };
-    Ok(given.into_iter().map(account).collect())
+    given.into_iter().map(account).collect()
 }
 
 /// One account, with everything that a login needs.
@@ -137,7 +140,9 @@ pub(super) fn account(context: &Context, profile: &str) -> Result<AccountLogin, 
     let mut all = accounts(context)?;
     let Some(account) = all.remove(&profile) else {
         let known: Vec<&str> = all.keys().map(String::as_str).collect();
-        let what = format!("there is no account `{profile}`; known are: {}", known.join(", "));
+        let known =
+            if known.is_empty() { "none is named".to_owned() } else { format!("known are: {}", known.join(", ")) };
+        let what = format!("there is no account `{profile}`; {known}");
         return Err(Problem::new("unknown_account", ErrorClass::User, what, account_remedy()));
     };
     let lacks = [
@@ -159,12 +164,22 @@ fn account_remedy() -> &'static str {
      setting account.credentials_file"
 }
 
-fn from_environment(values: &mut [String; 4], keys: &[(&str, &str); 4], suffix: &str) {
+fn from_environment(values: &mut [String; 4], keys: &[(&str, &str); 4], suffix: &str) -> Result<(), Problem> {
     for (value, (_, name)) in values.iter_mut().zip(keys) {
-        if let Ok(of_environment) = std::env::var(format!("{name}{suffix}")) {
-            *value = of_environment;
+        let variable = format!("{name}{suffix}");
+        if let Some(of_environment) = std::env::var_os(&variable) {
+            *value = text_of_variable(&variable, of_environment)?;
         }
     }
+    Ok(())
+}
+
+/// A variable's value; of one that is no text nothing is shown, for it may be a secret.
+fn text_of_variable(variable: &str, value: OsString) -> Result<String, Problem> {
+    value.into_string().map_err(|_| {
+        let what = format!("the environment's variable {variable} is no text (UTF-8)");
+        Problem::new("bad_credentials", ErrorClass::User, what, format!("set {variable} to UTF-8 text, or unset it"))
+    })
 }
 
 // What a parser says of a line would show the line.
@@ -218,5 +233,16 @@ mod tests {
         for (text, name) in [("", "default"), (" P1 ", "p1"), ("Main--Desk", "main_desk"), ("铜 1", "_1")] {
             assert_eq!(profile_name(text), name, "{text}");
         }
+    }
+
+    /// T-27
+    #[test]
+    fn a_variable_that_is_no_text_is_named_and_not_shown() {
+        use std::os::unix::ffi::OsStringExt as _;
+        assert_eq!(text_of_variable("TQ_BROKER_ID", OsString::from("铜")).unwrap(), "铜");
+        let problem = text_of_variable("TQ_ACCOUNT_PASSWORD", OsString::from_vec(b"hunter2\xff".to_vec())).unwrap_err();
+        assert_eq!(problem.code, "bad_credentials");
+        let shown = format!("{problem:?}");
+        assert!(shown.contains("TQ_ACCOUNT_PASSWORD") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 
 const ROWS: (u64, u64) = (1_000, 10_000);
 const SECONDS: (f64, f64) = (10.0, 60.0);
+/// Largest answer of an engine, bytes.
+const ANSWER: u64 = 64 << 20;
 
 /// A query.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -40,13 +42,17 @@ fn outside(name: &str, value: Value, bound: String) -> Refusal {
 }
 
 /// Runs one query that changes nothing, as `ghtrader sql`: on the server of the store, or by a DuckDB of this machine.
+///
+/// A query has at most 32 KiB and an answer 64 MiB, a value counted as 32 bytes at least. On a server of the store a query
+/// may not name any other of its tables.
 #[utoipa::path(post, path = "/sql", tag = "data", request_body = SqlRequest,
     responses((status = 200, description = "`{columns: [{name, type}], rows, truncated, elapsed_ms}`", body = Object),
         ReadErrors,
-        (status = 400, description = "bad_json, limit_out_of_range, sql_engine_missing, questdb_…", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "bad_json, limit_out_of_range, sql_engine_missing, sql_too_long, questdb_…", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 408, description = "sql_timeout, body_too_slow", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "body_too_large", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "wrong_media_type", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "too_many_logins, too_many_reads, answer_too_large", body = crate::refusal::ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "sql_not_read_only, sql_failed, bad_body", body = crate::refusal::ProblemBody, content_type = "application/problem+json")))]
 pub(crate) async fn post_sql(State(app): State<App>, request: Request) -> Result<Reply, Refusal> {
     let (parts, body) = request.into_parts();
@@ -63,7 +69,8 @@ pub(crate) async fn post_sql(State(app): State<App>, request: Request) -> Result
         let began = Instant::now();
         let (root, settings) = (&app.config.root, &app.config.settings);
         let time = Duration::from_secs_f64(seconds);
-        let answer = run_sql(root, settings, &query, usize::try_from(limit).unwrap_or(usize::MAX), time)?;
+        let rows = usize::try_from(limit).unwrap_or(usize::MAX);
+        let answer = run_sql(root, settings, &query, (rows, ANSWER), time)?;
         let elapsed_ms = began.elapsed().as_secs_f64() * 1e3;
         Ok(ok(&json!({ "columns": answer.columns, "rows": answer.rows, "truncated": answer.truncated,
                        "elapsed_ms": elapsed_ms })))

@@ -103,6 +103,11 @@ impl Socket {
         let _ = self.out.send(text);
     }
 
+    /// The connection is gone, whether its last event has been taken or not.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.out.is_closed()
+    }
+
     /// The next event, `None` behind a wait without one.
     pub(crate) fn next(&self, wait: Duration) -> Option<SocketEvent> {
         match self.events.recv_timeout(wait) {

@@ -90,7 +90,7 @@ pub fn rows_page(store: &dyn Store, query: &RowsQuery<'_>, form: RowsForm) -> Re
         RowsForm::Csv => Sink::Csv((names.join(",") + "\n").into_bytes()),
         RowsForm::Arrow => Sink::Arrow(Box::new(ArrowStream::new(format!("rows of {symbol}")))),
     };
-    let (mut rows, mut last, mut more) = (0, None, false);
+    let (mut rows, mut last, mut more, mut is_begun) = (0, None, false, false);
     let behind = days.iter().filter(|day| query.after.is_none_or(|after| **day >= after.trading_day));
     // A stream says its columns even if no row is left.
     let mut behind: Vec<TradingDay> = behind.copied().collect();
@@ -98,6 +98,11 @@ pub fn rows_page(store: &dyn Store, query: &RowsQuery<'_>, form: RowsForm) -> Re
         behind.extend(days.last());
     }
     for (at, day) in behind.iter().enumerate() {
+        let may_be_skipped = is_begun || at + 1 < behind.len();
+        if may_be_skipped && ends_before(store, dataset, &symbol, *day, query.from_ns)? {
+            continue;
+        }
+        is_begun = true;
         let read = store.read_day(dataset, &symbol, *day)?;
         let (manifest, view) = (read.manifest(), read.view());
         let is_behind = |row: &usize| {
@@ -124,6 +129,18 @@ pub fn rows_page(store: &dyn Store, query: &RowsQuery<'_>, form: RowsForm) -> Re
         Sink::Arrow(stream) => stream.finish()?,
     };
     Ok(RowsPage { dataset, symbol, columns: names, rows, bytes, next: last.filter(|_| more) })
+}
+
+/// Whether a day's manifest says that all of its rows lie before a time.
+fn ends_before(
+    store: &dyn Store,
+    dataset: Dataset,
+    symbol: &str,
+    day: TradingDay,
+    from_ns: Option<i64>,
+) -> Result<bool, PipelineError> {
+    let Some(from_ns) = from_ns else { return Ok(false) };
+    Ok(store.manifest(dataset, symbol, day)?.is_some_and(|manifest| manifest.last_ts_ns < from_ns))
 }
 
 impl Sink {
@@ -153,4 +170,41 @@ fn json_row(part: &Part<'_>, row: usize) -> Value {
         .extend(part.underlying.iter().flat_map(|(contract, segment)| [Value::from(*contract), Value::from(*segment)]));
     cells.extend(part.columns.iter().map(|column| Value::from(part.rows.float(*column)[row])));
     Value::Array(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ghtrader_core::{Digest, TICK_COLUMNS, TickTable};
+    use ghtrader_store::{Counting, DayMeta, EmbeddedStore};
+
+    /// C-33: a day that ended before the time asked for is not read, and a page without rows still says its columns.
+    #[test]
+    fn days_before_a_time_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(dir.path()).unwrap();
+        for (day, first_ns) in [("2025-07-17", 0), ("2025-07-18", 1_000)] {
+            let ticks = TickTable {
+                ts_ns: vec![first_ns, first_ns + 500],
+                seq: vec![0, 1],
+                phase: vec![0; 2],
+                floats: std::array::from_fn::<_, { TICK_COLUMNS - 1 }, _>(|_| vec![1.0; 2]),
+            };
+            let (counting, build) = (Counting::Single, Digest::of(day.as_bytes()));
+            let meta = DayMeta { source: "test".to_owned(), counting, build, underlying: None };
+            store.put_day(Dataset::Ticks, "SHFE.cu2509", day.parse().unwrap(), &ticks.view(), &meta).unwrap();
+        }
+        let page = |from_ns: i64, form: RowsForm| {
+            let (from_ns, columns) = (Some(from_ns), Vec::new());
+            let query =
+                RowsQuery { symbol: "SHFE.cu2509", from: None, to: None, from_ns, after: None, columns, limit: 10 };
+            rows_page(&store, &query, form)
+        };
+        assert_eq!(page(500, RowsForm::Json).unwrap().rows, 3);
+        std::fs::remove_dir_all(dir.path().join("lake/ticks/symbol=SHFE.cu2509/trading_day=2025-07-17")).unwrap();
+        assert!(page(500, RowsForm::Json).is_err());
+        assert_eq!(page(501, RowsForm::Json).unwrap().rows, 2);
+        let none = page(2_000, RowsForm::Arrow).unwrap();
+        assert!(none.rows == 0 && none.next.is_none() && !none.bytes.is_empty());
+    }
 }

@@ -22,12 +22,16 @@ const DEFAULT_PORT: u16 = 9000;
 const ANSWER: Duration = Duration::from_secs(120);
 /// A server that is not there at all is told at once: nothing has been asked of it yet.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
+/// How much longer a body may take for each row that a request may hold: some 700 bytes, at 240 kB/s.
+const ROW_SENT: Duration = Duration::from_millis(3);
 /// By how much this side's patience is longer than what a server is told, so that its own word arrives.
 const LATE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// An answer that is larger than any day.
-const LARGEST_ANSWER: u64 = 16 << 30;
+pub(super) const LARGEST_ANSWER: u64 = 16 << 30;
+/// Bytes of a bound that a value takes at least, however short its text is: as much as it takes in memory.
+const VALUE: u64 = 32;
 
 /// A row of an answer.
 pub(super) type Row = Vec<Value>;
@@ -36,6 +40,8 @@ pub(super) type Row = Vec<Value>;
 pub(super) struct Ask<'a> {
     pub(super) statement: &'a str,
     pub(super) time: Duration,
+    /// Bytes of the answer at most.
+    pub(super) most: u64,
 }
 
 /// A failure that another try may mend, or one that it will not.
@@ -49,6 +55,8 @@ pub(super) struct Server {
     url: String,
     authorization: Option<String>,
     wait: Duration,
+    /// How long a body may take to be sent.
+    body: Duration,
     agent: Agent,
     gone: AtomicBool,
 }
@@ -88,9 +96,11 @@ impl Server {
             let login = format!("{}:{}", options.user, options.password);
             format!("Basic {}", Base64::encode_string(login.as_bytes()))
         });
+        let rows = u32::try_from(options.batch_rows).unwrap_or(u32::MAX);
+        let body = ANSWER.max(ROW_SENT.saturating_mul(rows));
         let agent = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(5)))
-            .timeout_send_body(Some(ANSWER))
+            .timeout_send_body(Some(body))
             .timeout_recv_response(Some(ANSWER))
             .http_status_as_error(false)
             .build();
@@ -98,6 +108,7 @@ impl Server {
             url: format!("http://{host}:{port}"),
             authorization,
             wait: options.wait,
+            body,
             agent: agent.into(),
             gone: AtomicBool::new(false),
         })
@@ -145,8 +156,9 @@ impl Server {
         Ok(rows.iter().filter_map(|row| row.as_array().cloned()).collect())
     }
 
-    /// The whole answer to a query. The server stops it where it looks at the time; this side does in any case.
-    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Value, StoreError> {
+    /// The whole answer to a query, `None` if it is larger than what was asked for. The server stops a query where it looks
+    /// at the time; this side does in any case.
+    pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Option<Value>, StoreError> {
         let failed = |why: String| StoreError::SqlFailed { engine: self.url.clone(), why };
         let late = || StoreError::SqlTimeout { engine: self.url.clone(), limit_s: ask.time.as_secs_f64() };
         let limit = Some(ask.time + LATE);
@@ -162,12 +174,16 @@ impl Server {
         };
         let mut answer = request.call().map_err(lost)?;
         let status = answer.status();
-        let bytes = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().map_err(lost)?;
+        let bytes = match answer.body_mut().with_config().limit(ask.most).read_to_vec() {
+            Ok(bytes) if fits(&bytes, ask.most) => bytes,
+            Ok(_) | Err(ureq::Error::BodyExceedsLimit(_)) => return Ok(None),
+            Err(e) => return Err(lost(e)),
+        };
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         match body.get("error").and_then(Value::as_str) {
             Some(why) if why.contains("timeout, query aborted") => Err(late()),
             Some(why) if !matches!(status.as_u16(), 401 | 403) => Err(failed(why.to_owned())),
-            None if status.is_success() => Ok(body),
+            None if status.is_success() => Ok(Some(body)),
             _ => match self.fault(status, "a query", &String::from_utf8_lossy(&bytes)) {
                 Fault::Lasting(error) => Err(error),
                 Fault::Passing(why) => Err(StoreError::Unreachable { url: self.url.clone(), why }),
@@ -201,7 +217,13 @@ impl Server {
             if let Some(authorization) = &self.authorization {
                 request = request.header("authorization", authorization);
             }
-            let passing = |e: ureq::Error| Fault::Passing(e.to_string());
+            let passing = |e: ureq::Error| match e {
+                ureq::Error::Timeout(ureq::Timeout::SendBody) => {
+                    let limit_s = self.body.as_secs();
+                    Fault::Passing(format!("a request took longer than {limit_s} s; lower store.questdb_batch_rows"))
+                }
+                e => Fault::Passing(e.to_string()),
+            };
             let mut answer = request.send(SendBody::from_reader(&mut rows())).map_err(passing)?;
             let (status, said) = (answer.status(), answer.body_mut().read_to_string().map_err(passing)?);
             if status.is_success() { Ok(()) } else { Err(self.fault(status, &what, &said)) }
@@ -273,9 +295,28 @@ impl Server {
     }
 }
 
+/// Whether an answer may be taken apart: many short values take more memory than their text.
+fn fits(answer: &[u8], most: u64) -> bool {
+    answer.iter().filter(|byte| **byte == b',').count() as u64 <= most / VALUE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// C-34
+    #[test]
+    fn many_short_values_are_too_much() {
+        assert!(fits(b"[1,2,3]", 2 * VALUE) && !fits(b"[1,2,3]", 2 * VALUE - 1));
+    }
+
+    #[test]
+    fn a_larger_request_has_more_time() {
+        let body = |batch_rows: usize| {
+            Server::new(&QuestDbOptions { batch_rows, ..QuestDbOptions::default() }).unwrap().body.as_secs()
+        };
+        assert_eq!([100, 200_000, 1_000_000].map(body), [120, 600, 3_000]);
+    }
 
     #[test]
     fn addresses_are_checked_and_give_no_password_away() {

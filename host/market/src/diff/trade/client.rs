@@ -44,6 +44,8 @@ pub struct TradeClient {
     tries: u32,
     next_try: Duration,
     refused: Option<(i64, String)>,
+    /// What a login that failed has seen, for the next turn to tell.
+    untold: Vec<TradeEvent>,
 }
 
 impl TradeClient {
@@ -69,6 +71,7 @@ impl TradeClient {
             tries: 0,
             next_try: Duration::ZERO,
             refused: None,
+            untold: Vec::new(),
         })
     }
 
@@ -109,6 +112,14 @@ impl TradeClient {
     /// # Errors
     /// `LoginRefused`, and every time again from then on; of `Source` what another try does not mend.
     pub fn turn(&mut self, wait: Duration) -> Result<Vec<TradeEvent>, TradeError> {
+        let came = self.step(wait)?;
+        let mut events = std::mem::take(&mut self.untold);
+        events.extend(came);
+        Ok(events)
+    }
+
+    /// A turn that tells only what is new, and acts on it.
+    fn step(&mut self, wait: Duration) -> Result<Vec<TradeEvent>, TradeError> {
         if let Some((code, text)) = &self.refused {
             return Err(self.refusal(*code, text));
         }
@@ -142,14 +153,16 @@ impl TradeClient {
         let (until, mut events) = (Instant::now() + limit, Vec::new());
         let failure = loop {
             if self.line.is_logged_in() {
-                return Ok(events);
+                let mut all = std::mem::take(&mut self.untold);
+                all.extend(events);
+                return Ok(all);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break self.late(limit, &events);
             }
             let seen = events.len();
-            match self.turn(left.min(Duration::from_millis(100))) {
+            match self.step(left.min(Duration::from_millis(100))) {
                 Ok(came) => events.extend(came),
                 Err(e) => break e,
             }
@@ -165,7 +178,7 @@ impl TradeClient {
                 break ended;
             }
         };
-        self.line.put_back(events);
+        self.untold.extend(events);
         Err(failure)
     }
 
@@ -242,6 +255,13 @@ impl TradeClient {
         self.next_try = self.now() + retry_in;
         tracing::warn!(host = %self.host(), %why, retry_in_ms = retry_in.as_millis() as u64, "the trading line is cut");
         self.line.push_event(TradeEvent::Cut { why, retry_in });
+    }
+
+    /// Lets the line know what time it is; false if its connection has ended, which the next turn tells.
+    pub(super) fn catch_up(&mut self) -> bool {
+        let now = self.now();
+        self.line.tick(now);
+        self.socket.as_ref().is_some_and(|socket| !socket.has_ended())
     }
 
     /// Has everything that waits sent.

@@ -11,6 +11,7 @@ use crate::diff::value::{number, whole};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 /// Notices that refuse a login, whatever their level.
@@ -39,14 +40,14 @@ pub struct TradeLimits {
     /// From an order to the first word about it; behind it the order is unknown.
     pub answer: Duration,
     /// Between two pictures that are both without an order, before it is lost: what is still on its way gets the time to
-    /// arrive.
+    /// arrive, also what the system goes on to deliver for a connection that nobody owns any more.
     pub second_look: Duration,
 }
 
 impl Default for TradeLimits {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Self { login: s(20), answer: s(3), second_look: s(3) }
+        Self { login: s(20), answer: s(3), second_look: s(120) }
     }
 }
 
@@ -103,9 +104,9 @@ pub enum Blocked {
     /// Nobody knows what became of these orders.
     #[error("the fate of {} is not known", .0.iter().map(OrderId::as_str).collect::<Vec<_>>().join(", "))]
     Unresolved(Vec<OrderId>),
-    /// The account has orders by ids of the journal that the journal has not given: it is an older copy of itself, and would
-    /// give these ids again.
-    #[error("the account has {}, which this journal has not written: it is an older copy", .0.iter().cloned().collect::<Vec<_>>().join(", "))]
+    /// The account has orders by ids of the journal that the journal has not given, or has given to other orders: it is an
+    /// older copy of itself, or one beside another, and would give these ids again.
+    #[error("the account has {}, which this journal has not written so: it is an older copy, or another copy is in use", .0.iter().cloned().collect::<Vec<_>>().join(", "))]
     JournalBehind(BTreeSet<String>),
     /// The account contradicts itself.
     #[error("the account's sums disagree: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -154,13 +155,14 @@ struct Tracked {
 }
 
 /// The state machine; see the module.
-#[derive(Debug)]
 pub struct TradeLine {
     login: TradeLogin,
     limits: TradeLimits,
     document: Document,
     open_since: Option<Duration>,
     logged_in: bool,
+    /// The login has been taken before: a warning on a later connection is about something else.
+    known_login: bool,
     login_told: bool,
     peek_out: bool,
     out: VecDeque<String>,
@@ -184,6 +186,18 @@ pub struct TradeLine {
     alerts: Vec<SumAlert>,
 }
 
+/// Without the frames: the first one holds the password.
+impl fmt::Debug for TradeLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TradeLine")
+            .field("login", &self.login)
+            .field("logged_in", &self.logged_in)
+            .field("trading_day", &self.trading_day)
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
+}
+
 impl TradeLine {
     /// A line that is not open yet.
     pub fn new(login: TradeLogin, limits: TradeLimits) -> Self {
@@ -193,6 +207,7 @@ impl TradeLine {
             document: Document::default(),
             open_since: None,
             logged_in: false,
+            known_login: false,
             login_told: false,
             peek_out: false,
             out: VecDeque::new(),
@@ -258,6 +273,9 @@ impl TradeLine {
         self.out.clear();
         self.refusal.clear();
         self.document = Document::default();
+        // A server begins to count its notices anew: the same id is another notice.
+        self.notices.clear();
+        self.notices_in_order.clear();
         let unanswered = self.own.values().filter(|t| t.order.state == OrderState::Journaled);
         for id in unanswered.map(|t| t.order.order_id.clone()).collect::<Vec<_>>() {
             self.turn_unknown(&id, "the line was cut before an answer");
@@ -272,11 +290,6 @@ impl TradeLine {
     /// The next event.
     pub fn take_event(&mut self) -> Option<TradeEvent> {
         self.events.pop_front()
-    }
-
-    /// Events that were taken and not used.
-    pub(super) fn put_back(&mut self, events: Vec<TradeEvent>) {
-        events.into_iter().rev().for_each(|e| self.events.push_front(e));
     }
 
     pub(super) fn push_event(&mut self, event: TradeEvent) {
@@ -504,7 +517,8 @@ impl TradeLine {
                 self.notices.remove(&oldest);
             }
             let warns = matches!(level.as_str(), "WARNING" | "ERROR");
-            if (warns || REFUSALS.contains(&code)) && !self.logged_in && !complete && !self.login_told {
+            let refuses = REFUSALS.contains(&code) || warns && !self.known_login;
+            if refuses && !self.logged_in && !complete && !self.login_told {
                 self.login_told = true;
                 self.events.push_back(TradeEvent::LoginRefused { code, text });
                 continue;
@@ -521,7 +535,7 @@ impl TradeLine {
         if self.logged_in || !self.is_complete() {
             return false;
         }
-        self.logged_in = true;
+        (self.logged_in, self.known_login) = (true, true);
         self.events.push_back(TradeEvent::LoggedIn);
         true
     }
@@ -575,6 +589,10 @@ impl TradeLine {
     fn own_told(&mut self, told: &Order) {
         let refusal = self.refusal.clone();
         let Some(tracked) = self.own.get_mut(told.order_id.as_str()) else { return };
+        if !is_same(&tracked.order, told) {
+            self.unwritten.insert(told.order_id.clone());
+            return;
+        }
         tracked.missed = None;
         tracked.seen_alive |= !told.finished;
         let order = &mut tracked.order;
@@ -714,6 +732,14 @@ fn symbol_of(told: &Value) -> String {
     format!("{}.{}", text("exchange_id"), text("instrument_id"))
 }
 
+/// What is told under an id of ours is what was written down under it, as far as it is told: another copy of the journal may
+/// have given the id to another order.
+fn is_same(own: &OwnOrder, told: &Order) -> bool {
+    let symbol = told.symbol == "." || told.symbol == own.contract.to_string();
+    let direction = told.direction.is_empty() || told.direction == own.direction.as_str();
+    symbol && direction && (told.volume == 0 || told.volume == i64::from(own.lots))
+}
+
 /// An order as it is told, never further from its end than it was known to be; none for a shell or a late word.
 fn read_order(id: &str, told: &Value, known: Option<&Order>) -> Option<Order> {
     let text = |k: &str| told.get(k).and_then(Value::as_str);
@@ -723,7 +749,8 @@ fn read_order(id: &str, told: &Value, known: Option<&Order>) -> Option<Order> {
     if known.is_some_and(|o| o.finished && status != "FINISHED") {
         return None;
     }
-    let left = whole(told.get("volume_left")).unwrap_or(0);
+    // Not told is not 0: that would be a fill.
+    let left = whole(told.get("volume_left")).or(known.map(|o| o.volume_left))?;
     Some(Order {
         order_id: id.to_owned(),
         exchange_order_id: exchange_id.to_owned(),

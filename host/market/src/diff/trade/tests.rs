@@ -17,7 +17,7 @@ fn line(user: &str) -> TradeLine {
         password: Secret::new("pw"),
         confirms_settlement: true,
     };
-    let mut line = TradeLine::new(login, TradeLimits::default());
+    let mut line = TradeLine::new(login, TradeLimits { second_look: Duration::from_secs(3), ..TradeLimits::default() });
     line.adopt(OURS.to_owned(), Replayed::default());
     line.opened(S(0));
     line

@@ -123,6 +123,10 @@ impl Trader {
     /// # Errors
     /// Why nothing new may be sent.
     pub fn desk(&mut self) -> Result<Desk<'_>, Blocked> {
+        // An owner that was away for long has not heard yet that an order is late or that the line has gone.
+        if !self.client.catch_up() {
+            return Err(Blocked::NotLoggedIn);
+        }
         match self.client.line().blocked() {
             Some(blocked) => Err(blocked),
             None => Ok(Desk { trader: self }),

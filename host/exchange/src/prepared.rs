@@ -106,20 +106,17 @@ impl PrepareWarnings {
     }
 }
 
-/// Levels behind the best two.
-const DEEPER: usize = L5_LEVELS - 2;
+/// Levels behind the best.
+const DEEPER: usize = L5_LEVELS - 1;
 
 /// Levels of one side; prices of the ask side are stored negated, so that on both sides a larger price is a better one.
 ///
-/// The best is read row after row; the second where a quote has just been left behind, so every few rows; the others seldom
-/// and then together: each in the order in which it is read.
+/// The best is read row after row, the others seldom and then together: each in the order in which it is read.
 #[derive(Debug, Clone, Default)]
 struct SideColumns {
     best: Vec<i32>,
     best_lots: Vec<i32>,
-    /// (price, lots) of level 2; no rows where the day shows one level.
-    second: Vec<(i32, i32)>,
-    /// The same of the levels 3 to 5.
+    /// (price, lots) of the levels 2 to 5 of a row; no rows where the day shows one level.
     deeper: Vec<[(i32, i32); DEEPER]>,
     /// Lots traded at the previous row's best price of this side.
     traded: Vec<i32>,
@@ -199,19 +196,12 @@ impl PreparedDay {
             if day.depth == 1 {
                 continue;
             }
-            let level = |level| {
+            columns.deeper = vec![[(EMPTY, 0); DEEPER]; rows];
+            for level in 1..L5_LEVELS {
                 let (price, lots) = column(level);
                 let ticks = price_ticks(view, price, spec.price_tick, side.sign());
-                ticks.zip(view.float(lots)).map(|(ticks, &lots)| ticks.map(|ticks| (ticks, lots as i32)))
-            };
-            columns.second = Vec::with_capacity(rows);
-            for second in level(1) {
-                columns.second.push(second?);
-            }
-            columns.deeper = vec![[(EMPTY, 0); DEEPER]; rows];
-            for behind in 0..DEEPER {
-                for (row, shown) in columns.deeper.iter_mut().zip(level(behind + 2)) {
-                    row[behind] = shown?;
+                for ((at, ticks), &lots) in columns.deeper.iter_mut().zip(ticks).zip(view.float(lots)) {
+                    at[level - 1] = (ticks?, lots as i32);
                 }
             }
         }
@@ -419,8 +409,7 @@ impl PreparedDay {
         let columns = &self.sides[side as usize];
         let (price, lots) = match level {
             0 => (columns.best[row], columns.best_lots[row]),
-            1 => *columns.second.get(row)?,
-            _ => *columns.deeper.get(row)?.get(level - 2)?,
+            _ => *columns.deeper.get(row)?.get(level - 1)?,
         };
         (price != EMPTY).then(|| (price * side.sign(), lots.max(0) as u32))
     }
@@ -524,11 +513,7 @@ impl PreparedDay {
         if best <= key {
             return Some(at(best, columns.best_lots[row]));
         }
-        let &(second, lots) = columns.second.get(row)?;
-        if second <= key {
-            return Some(at(second, lots));
-        }
-        let found = columns.deeper[row].iter().find(|(price, _)| *price <= key);
+        let found = columns.deeper.get(row)?.iter().find(|(price, _)| *price <= key);
         found.map(|&(price, lots)| at(price, lots))
     }
 

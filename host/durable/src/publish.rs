@@ -99,7 +99,11 @@ pub fn io_problem(code: &'static str, what: &str, error: &std::io::Error) -> Pro
             Problem::new("disk_full", ErrorClass::Limit, what, "free some space and run the command again")
         }
         ErrorKind::NotFound => Problem::new(code, ErrorClass::User, what, "check the path"),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+        // A folder is to be made where a file is.
+        ErrorKind::AlreadyExists
+        | ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::NotADirectory => {
             Problem::new(code, ErrorClass::User, what, "choose a place that may be read and written")
         }
         _ => Problem::new(code, ErrorClass::Unavailable, what, "mend the cause named and run the command again"),

@@ -176,13 +176,14 @@ impl<W: Write + Send> TableWriter<W> {
 /// A table as an Arrow IPC stream, the form `application/vnd.apache.arrow.stream`: part by part, each a record batch.
 pub struct ArrowStream {
     what: String,
-    writer: Option<StreamWriter<Vec<u8>>>,
+    /// The first part says which columns there are.
+    begun: Option<(StreamWriter<Vec<u8>>, SchemaRef)>,
 }
 
 impl ArrowStream {
     /// `what` names the table in messages.
     pub fn new(what: String) -> Self {
-        Self { what, writer: None }
+        Self { what, begun: None }
     }
 
     /// Adds rows. All parts have the same columns.
@@ -192,10 +193,17 @@ impl ArrowStream {
     pub fn write(&mut self, columns: Vec<(&str, TableColumn<'_>)>) -> Result<(), StoreError> {
         let failed = |why: String| StoreError::Encode { what: self.what.clone(), why };
         let batch = batch_of(columns).map_err(|e| failed(e.to_string()))?;
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            none => none.insert(StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(|e| failed(e.to_string()))?),
+        let (writer, schema) = match &mut self.begun {
+            Some(begun) => begun,
+            none => {
+                let writer = StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(|e| failed(e.to_string()))?;
+                none.insert((writer, batch.schema()))
+            }
         };
+        // The library writes whatever comes.
+        if *schema != batch.schema() {
+            return Err(failed("a part has other columns than the first".to_owned()));
+        }
         writer.write(&batch).map_err(|e| failed(e.to_string()))
     }
 
@@ -205,7 +213,7 @@ impl ArrowStream {
     /// As [`Self::write`]; a stream without a part cannot be ended.
     pub fn finish(self) -> Result<Vec<u8>, StoreError> {
         let failed = |why: String| StoreError::Encode { what: self.what.clone(), why };
-        let writer = self.writer.ok_or_else(|| failed("it has no columns".to_owned()))?;
+        let (writer, _) = self.begun.ok_or_else(|| failed("it has no columns".to_owned()))?;
         writer.into_inner().map_err(|e| failed(e.to_string()))
     }
 }

@@ -194,7 +194,8 @@ mod tests {
         let first = batch.take();
         assert_eq!((first.requests, batch.take().requests), (3, 1));
         drop(first);
-        assert_eq!((batch.take().requests, batch.busy.load(Ordering::Relaxed)), (3, 0));
+        let all = batch.take().requests;
+        assert_eq!((all, batch.busy.load(Ordering::Relaxed)), (3, 0));
     }
 
     #[test]

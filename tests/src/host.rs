@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -230,7 +231,8 @@ impl Host {
         command.stdout(Stdio::null()).stderr(self.log("paper")?);
         self.service = Some(command.spawn()?);
         patiently("the account does not listen", || match self.service.as_mut().map(Child::try_wait) {
-            Some(Ok(None)) => Ok(socket.exists().then_some(())),
+            // The file is there before anybody listens.
+            Some(Ok(None)) => Ok(UnixStream::connect(&socket).ok().map(drop)),
             _ => bail!("the account has ended: {}", self.said("paper")),
         })
     }

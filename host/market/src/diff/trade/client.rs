@@ -127,7 +127,7 @@ impl TradeClient {
         if self.socket.is_some() || self.connect(wait)? {
             self.take(until);
         }
-        let events: Vec<TradeEvent> = std::iter::from_fn(|| self.line.take_event()).collect();
+        let mut events: Vec<TradeEvent> = std::iter::from_fn(|| self.line.take_event()).collect();
         for event in &events {
             match event {
                 TradeEvent::LoggedIn => self.tries = 0,
@@ -141,6 +141,8 @@ impl TradeClient {
                 _ => {}
             }
         }
+        // What acting on them has brought about is of this turn too: the next login is not to be judged by it.
+        events.extend(std::iter::from_fn(|| self.line.take_event()));
         Ok(events)
     }
 

@@ -91,7 +91,7 @@ fn a_login_succeeds_once_what_was_wrong_is_mended() {
     let error = client.log_in(LONG).expect_err("silence");
     assert!(matches!(error, TradeError::LoginLate { .. }), "{error}");
     let events = client.log_in(LONG).expect("a login");
-    assert_eq!(events.last(), Some(&TradeEvent::LoggedIn), "{events:?}");
+    assert!(events.contains(&TradeEvent::LoggedIn), "{events:?}");
     assert_eq!(server.lines(), 4);
 }
 

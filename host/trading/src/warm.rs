@@ -12,6 +12,8 @@ pub(crate) struct Warm {
     lineup: Lineup,
     /// Number of the day, in the service's count, and rows of it that were handled.
     place: Option<(usize, usize)>,
+    /// The day whose beginning it was told last.
+    begun: Option<usize>,
     events: Vec<Event>,
     wakes_ns: Vec<i64>,
     actions: Vec<Action>,
@@ -37,7 +39,8 @@ impl Warm {
     /// A lineup that has seen nothing; `balance_cny` is what its account shows in the warm-up.
     pub(crate) fn new(lineup: Lineup, balance_cny: f64) -> Self {
         let account = AccountView { balance_cny, available_cny: balance_cny, ..AccountView::default() };
-        Self { lineup, place: None, events: Vec::new(), wakes_ns: Vec::new(), actions: Vec::new(), account, rows: 0 }
+        let (events, wakes_ns, actions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { lineup, place: None, begun: None, events, wakes_ns, actions, account, rows: 0 }
     }
 
     /// Rows that it has seen.
@@ -45,7 +48,8 @@ impl Warm {
         self.rows
     }
 
-    /// Feeds it up to row `to` of day `day`, from where it is, or from `back` rows before there if it has seen none.
+    /// Feeds it up to a day and a row of it, from where it is, or from `back` rows before there if it has seen none. Up to a
+    /// day's row 0 it is told that the day begins.
     ///
     /// Rows of an earlier contract are left out: a roll makes every plugin forget.
     ///
@@ -55,20 +59,22 @@ impl Warm {
         let (first, mut row) = self.place.unwrap_or_else(|| start(days, to, back));
         for (number, day) in days.iter().filter(|(n, _)| (first..=to.0).contains(n)) {
             let end = if *number == to.0 { to.1 } else { day.view().rows() };
-            self.feed_day(day, row, end)?;
+            self.feed_day(*number, day, row, end)?;
             self.place = Some((*number, end));
             row = 0;
         }
         Ok(())
     }
 
-    fn feed_day(&mut self, day: &SourceDay, from: usize, to: usize) -> Result<(), RuntimeError> {
+    fn feed_day(&mut self, number: usize, day: &SourceDay, from: usize, to: usize) -> Result<(), RuntimeError> {
         let view = day.view();
         let fresh = self.place.is_none();
-        if fresh || (from == 0 && day.rolls()) {
+        let begins = from == 0 && self.begun != Some(number);
+        if fresh || (begins && day.rolls()) {
             self.lineup.boundary(Boundary::Roll)?;
         }
-        if from == 0 && to > 0 {
+        if begins {
+            self.begun = Some(number);
             self.lineup.boundary(Boundary::TradingDay)?;
             if !fresh {
                 let kind = if day.rolls() { Boundary::Roll } else { Boundary::TradingDay };

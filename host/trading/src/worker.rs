@@ -192,9 +192,7 @@ impl Worker {
             if self.post.has_mail() {
                 self.read_commands(runs, row);
                 // There is time here, and the next tick may be the one.
-                if row > 0 {
-                    self.seat_incoming(runs, row);
-                }
+                self.seat_incoming(runs, row);
                 self.copy_if_due(runs);
             }
         }
@@ -236,9 +234,11 @@ impl Worker {
                 Command::Stop => self.stopping = true,
             }
         }
-        // A swap that waits for this very tick; any other has its copy made at the tick's end.
+        // A swap that waits for this very tick, with an instance that may have come in the same mail; any other has its seat
+        // filled and its copy made at the tick's end.
         let at = runs.armed.as_ref().map(|a| a.swap.at);
-        if at == Some(At::SessionOpen) || at == Some(At::Seq(self.seq + 1)) {
+        if (at == Some(At::SessionOpen) && runs.opens) || at == Some(At::Seq(self.seq + 1)) {
+            self.seat_incoming(runs, row);
             self.copy_if_due(runs);
         }
     }

@@ -45,7 +45,7 @@ impl Engine {
         self.desk.take_over(generation);
         self.wakes_ns = wakes_ns.to_vec();
         self.events.retain(is_of_the_market);
-        self.events.extend_from_slice(told);
+        self.events.extend(told.iter().filter(|event| !is_of_the_market(event)));
     }
 
     /// A copy of this account at this row, for a lineup that runs beside: what it does happens to the copy alone.

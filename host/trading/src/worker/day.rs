@@ -19,7 +19,7 @@ pub(super) struct Runs<'a> {
     /// Number of the day, in the service's count.
     number: usize,
     /// The next row is the first of a session.
-    opens: bool,
+    pub(super) opens: bool,
     pub(super) active: DayRun<'a>,
     pub(super) standby: Option<DayRun<'a>>,
     pub(super) shadow: Option<DayRun<'a>>,
@@ -272,7 +272,7 @@ impl Worker {
             }
             let warmed = prepared.warm.finish();
             if as_shadow {
-                self.seat_shadow(runs, token, warmed, next - 1);
+                self.seat_shadow(runs, token, warmed, next.saturating_sub(1));
             } else {
                 let rows = warmed.rows;
                 let generation = self.active.engine.desk().generation();

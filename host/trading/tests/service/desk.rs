@@ -168,6 +168,10 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn start(dir: &Path, varieties: &[&str], first: &ResolvedLineup, settings: Settings) -> Self {
+        Self::of(dir, varieties.iter().map(|v| variety(v, first)).collect(), settings)
+    }
+
+    pub(crate) fn of(dir: &Path, varieties: Vec<VarietyConfig>, settings: Settings) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let config = ServiceConfig {
             runs_dir: dir.to_owned(),
@@ -177,7 +181,6 @@ impl Desk {
             fill_model: FillModelName::Pessimistic,
             maker: Arc::new(Maker),
         };
-        let varieties: Vec<VarietyConfig> = varieties.iter().map(|v| variety(v, first)).collect();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
@@ -287,7 +290,7 @@ pub(crate) fn actor() -> Actor {
     Actor { name: "ann".to_owned(), role: "operator".to_owned(), reason: "a test".to_owned() }
 }
 
-fn variety(product: &str, first: &ResolvedLineup) -> VarietyConfig {
+pub(crate) fn variety(product: &str, first: &ResolvedLineup) -> VarietyConfig {
     let variety: Variety = format!("SHFE.{product}").parse().expect("a variety");
     let mut spec = SynthSpec::new(variety.clone(), 60, 1, 0.0);
     spec.rows_per_day = 4_000;

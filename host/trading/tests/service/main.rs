@@ -3,7 +3,7 @@
 
 mod desk;
 
-use desk::{Desk, actor, flip, lineup, settings};
+use desk::{Desk, actor, flip, lineup, settings, variety};
 use ghtrader_durable::Audit;
 use ghtrader_trading::protocol::{ActivateAt, Call, Change, Mode, OrderView, ShadowReport};
 use serde_json::json;
@@ -80,6 +80,33 @@ fn a_swap_at_a_named_tick_is_the_same_each_time() {
     };
     let first = session();
     assert!(first.iter().filter(|o| o.generation == 2).count() > 50 && first == session());
+}
+
+/// C-48: what was asked for while the market was closed happens at the first row of the session, and is warm.
+#[test]
+fn a_swap_asked_for_between_two_days_happens_at_the_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let mut cu = variety("cu", &flip(10));
+    let mut days = cu.source;
+    let first = days.next().expect("a day").unwrap();
+    let rows = first.as_day().view.rows() as u64;
+    let mut first = Some(Ok(first));
+    cu.source = Box::new(std::iter::from_fn(move || {
+        first.take().or_else(|| {
+            opened.recv().ok();
+            days.next()
+        })
+    }));
+    let desk = Desk::of(dir.path(), vec![cu], ghtrader_trading::Settings { speed: 0.0, ..settings() });
+    desk.until_view("cu", |v| v.ticks == rows);
+    let swap = desk.deploy(&desk.plan("cu", &flip(3)), Mode::Swap, ActivateAt::SessionOpen).unwrap();
+    desk.until(&swap.id, &["armed"]);
+    drop(open);
+    let swapped = desk.until(&swap.id, &["succeeded"]);
+    assert_eq!(swapped.evidence["swapped_at_seq"], rows + 1, "{swapped:#?}");
+    assert_eq!(swapped.evidence["warmed_rows"], rows);
+    desk.stop();
 }
 
 /// C-08

@@ -79,6 +79,14 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo(args: &[&str]) -> Step {
     let mut step = Step::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     step.0.args(args).current_dir(root());
+    // What cargo told this program of its own package: build scripts that look at it would run anew after each change between
+    // `cargo xtask` and cargo itself, and with them half of the workspace.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            step.0.env_remove(&name);
+        }
+    }
     step
 }
 

@@ -213,14 +213,28 @@ pub fn compute_metrics(record: &Record, context: &MetricContext<'_>) -> ModelMet
         taker_books: taker_books(record, context),
         var95_cny: tail.map(|t| t.0),
         cvar95_cny: tail.map(|t| t.1),
-        by_day: split(record, &trips, context, |f| f.trading_day.to_string()),
-        by_hour: split(record, &trips, context, |f| {
-            format!("{:02}", ghtrader_core::ExchangeTimeNs(f.ts_ns).cst_hms().0)
-        }),
-        by_contract: split(record, &trips, context, |f| {
-            context.contracts.get(f.contract as usize).cloned().unwrap_or_default()
-        }),
-        by_side: split(record, &trips, context, |f| (if f.side == Side::Buy { "buy" } else { "sell" }).to_owned()),
+        by_day: split(record, &trips, context, |f| f.trading_day, ToString::to_string),
+        by_hour: split(
+            record,
+            &trips,
+            context,
+            |f| ghtrader_core::ExchangeTimeNs(f.ts_ns).cst_hms().0,
+            |hour| format!("{hour:02}"),
+        ),
+        by_contract: split(
+            record,
+            &trips,
+            context,
+            |f| context.contracts.get(f.contract as usize).map_or("", String::as_str),
+            |name| (*name).to_owned(),
+        ),
+        by_side: split(
+            record,
+            &trips,
+            context,
+            |f| if f.side == Side::Buy { "buy" } else { "sell" },
+            |name| (*name).to_owned(),
+        ),
         pnl_daily_cny: daily,
         warnings: record.warnings.clone(),
         bust: record.bust,
@@ -292,13 +306,15 @@ fn round_trips(record: &Record, context: &MetricContext<'_>) -> Vec<RoundTrip> {
     trips
 }
 
-fn split(
+/// Figures by what fills have in common; `name` is that of a key.
+fn split<K: Ord>(
     record: &Record,
     trips: &[RoundTrip],
     context: &MetricContext<'_>,
-    key: impl Fn(&FillRecord) -> String,
+    key: impl Fn(&FillRecord) -> K,
+    name: impl Fn(&K) -> String,
 ) -> BTreeMap<String, Part> {
-    let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+    let mut parts: BTreeMap<K, Part> = BTreeMap::new();
     for fill in &record.fills {
         let part = parts.entry(key(fill)).or_default();
         part.fills += 1;
@@ -311,7 +327,7 @@ fn split(
             parts.entry(key(fill)).or_default().closed_pnl_cny += trip.pnl_cny;
         }
     }
-    parts
+    parts.into_iter().map(|(key, part)| (name(&key), part)).collect()
 }
 
 fn markouts(fills: &[FillRecord]) -> BTreeMap<String, Markout> {

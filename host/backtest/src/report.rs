@@ -52,10 +52,10 @@ pub fn report_json(
     context: &ReportContext,
 ) -> Result<Value, Problem> {
     let mut models = Map::new();
-    for (name, record, metrics) in &result.models {
+    for ((name, record, metrics), digest) in result.models.iter().zip(&result.model_digests) {
         let mut body = value(metrics)?;
         if let Value::Object(body) = &mut body {
-            body.insert("output_digest".to_owned(), json!(record.output_digest()));
+            body.insert("output_digest".to_owned(), json!(digest));
             body.insert("params".to_owned(), json!({ "central_power": spec.fills.central_power }));
             body.insert("equity_daily".to_owned(), value(&record.days)?);
         }

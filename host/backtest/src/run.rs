@@ -254,6 +254,8 @@ pub struct RunResult {
     pub result_digest: Digest,
     /// Digest over the outputs of all models, in the order of the specification.
     pub output_digest: Digest,
+    /// The outputs of each model, in the same order; see [`Record::output_digest`].
+    pub model_digests: Vec<Digest>,
     /// One record and its figures a model.
     pub models: Vec<(FillModelName, Record, ModelMetrics)>,
     /// Names of the contracts in the order they were main.
@@ -381,10 +383,12 @@ pub fn run_prepared(
         .map(|names| match pass(names, block_rows) {
             Ok(records) => Ok(records),
             // Once more, one by one: what a model's fault says must not depend on who rode beside it.
-            Err(_) => names.iter().map(alone).collect::<Result<Vec<_>, _>>().map(|all| all.concat()),
+            Err(_) => {
+                names.iter().map(alone).collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
+            }
         })
         .collect();
-    let records = passes.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    let records: Vec<_> = passes.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let (contracts, multipliers, price_ticks) = contracts(days);
     let context = MetricContext {
         initial_cny: spec.account.initial_cny,
@@ -394,8 +398,9 @@ pub fn run_prepared(
         contracts: &contracts,
     };
     let mut output = DigestBuilder::new("ghtrader backtest outputs 1");
-    for (name, record) in &records {
-        output.text(name.as_str()).digest(&record.output_digest());
+    let model_digests: Vec<Digest> = records.iter().map(|(_, record)| record.output_digest()).collect();
+    for ((name, _), digest) in records.iter().zip(&model_digests) {
+        output.text(name.as_str()).digest(digest);
     }
     let models = records
         .into_iter()
@@ -412,6 +417,7 @@ pub fn run_prepared(
             &tables.digest(),
         ),
         output_digest: output.finish(),
+        model_digests,
         models,
         rows: days.iter().map(|d| d.ticks.view().rows() as u64).sum(),
         prepared: prepared.iter().fold(PrepareWarnings::default(), |all, day| all.plus(day.exchange.warnings())),

@@ -1,7 +1,7 @@
 //! The results folder: a file a job, published whole and sealed. Beside the manifest it is all the state there is.
 
 use ghtrader_core::{Digest, DigestBuilder, ErrorClass, Problem};
-use ghtrader_durable::{io_problem, make_folder, publish_as, sync_folder};
+use ghtrader_durable::{io_problem, make_folder, place_as, sync_file_system};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -116,23 +116,19 @@ impl Results {
         }
     }
 
-    /// Publishes a job's document: temporary name, fsync, rename. Equal documents give equal bytes, whoever writes them.
+    /// Publishes a job's document, sealed: temporary name, rename. Equal documents give equal bytes, whoever writes them.
+    /// It survives any kill, and a crash of the machine from the next [`Self::flush`] on.
     ///
     /// # Errors
     /// `disk_full`, `unwritable`; nothing has changed then.
     pub fn put(&self, kind: Kind, id: &Digest, document: &Value) -> Result<(), Problem> {
-        self.publish(kind, id, &sealed(id, document))
-    }
-
-    /// As [`Self::put`], of a document that [`sealed`] has made ready.
-    pub(crate) fn publish(&self, kind: Kind, id: &Digest, bytes: &[u8]) -> Result<(), Problem> {
         let path = self.path(kind, id);
         if kind != Kind::Result {
             let folder = self.folder(kind);
             make_folder(&folder).map_err(failed_at(&folder))?;
         }
         let temporary = path.with_file_name(format!(".tmp-{id}-{}-{}", self.host, std::process::id()));
-        publish_as(&temporary, &path, bytes).map_err(failed_at(&path))
+        place_as(&temporary, &path, &sealed(id, document)).map_err(failed_at(&path))
     }
 
     /// Takes a job's file of a kind away.
@@ -152,13 +148,8 @@ impl Results {
     /// # Errors
     /// The operating system's.
     pub fn flush(&self) -> Result<(), Problem> {
-        for kind in Kind::ALL {
-            let folder = self.folder(kind);
-            if folder.is_dir() {
-                sync_folder(&folder).map_err(failed_at(&folder))?;
-            }
-        }
-        Ok(())
+        let folder = self.folder(Kind::Result);
+        sync_file_system(&folder).map_err(failed_at(&folder))
     }
 
     /// Ids that have a file of a kind, whole or not, by one look at the folder.
@@ -220,7 +211,7 @@ fn has_ended(pid: u32) -> bool {
 }
 
 /// A document with the digest that binds it to its job, as bytes.
-pub(crate) fn sealed(id: &Digest, document: &Value) -> Vec<u8> {
+fn sealed(id: &Digest, document: &Value) -> Vec<u8> {
     let body = document.to_string();
     let digest = seal(id, body.as_bytes());
     // An object: its first key follows the seal's.

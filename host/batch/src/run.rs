@@ -7,7 +7,7 @@ use crate::manifest::{Job, LineupRecord, Manifest, PartRecord, Period};
 use crate::plan::at_point;
 use crate::project::{Component, Project};
 use crate::residence::{Budget, Residence};
-use crate::results::{Kind, Results, State, failure, is_transient, sealed};
+use crate::results::{Kind, Results, State, failure, is_transient};
 use ghtrader_backtest::{BacktestError, DayData, ReadyDay, prepare_days, report_json};
 use ghtrader_core::{Digest, ErrorClass, Problem, TradingDay};
 use ghtrader_durable::io_problem;
@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +30,6 @@ const JOB_BYTES: u64 = 24 << 20;
 /// Wait before a job that failed for want of something is tried again; grows with each try.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// Files that are on their way to the disk at once.
-const PUBLISHERS: usize = 4;
 /// How often a store that another process writes into is asked again: ten minutes.
 const BUSY_TRIES: u32 = 3_000;
 
@@ -254,13 +251,6 @@ enum Attempt {
     Failed(Problem, Option<(usize, i64)>),
 }
 
-/// A document on its way to the disk.
-struct Parcel<'a> {
-    id: &'a Digest,
-    kind: Kind,
-    bytes: Vec<u8>,
-}
-
 /// Counts what jobs come to, and tells whoever listens.
 struct Tally<'a> {
     listen: &'a (dyn Fn(JobEvent<'_>) + Sync),
@@ -332,51 +322,35 @@ impl<'a> Worker<'a> {
     }
 
     fn run(&mut self, listen: &(dyn Fn(JobEvent<'_>) + Sync)) -> Result<Counts, Problem> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build().map_err(|e| {
+        // A pool a thread: its job's fill models ride in one pass and not in as many as there are threads, which all have jobs.
+        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let pools: Vec<rayon::ThreadPool> = (0..self.threads).map(pool).collect::<Result<_, _>>().map_err(|e| {
             let what = format!("{} threads cannot be started: {e}", self.threads);
             Problem::new("threads", ErrorClass::Limit, what, "ask for fewer with --threads")
         })?;
         let next = AtomicUsize::new(0);
         let tally = Tally { listen, counts: Mutex::default(), stop: OnceLock::new() };
         let this = &*self;
-        let (send, receive) = sync_channel::<Parcel<'_>>(2 * PUBLISHERS);
-        let receive = Mutex::new(receive);
-        std::thread::scope(|scope| {
-            // A disk takes milliseconds to say that a file is safe; jobs need not wait for it.
-            for _ in 0..PUBLISHERS {
-                scope.spawn(|| {
-                    loop {
-                        let parcel = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                        let Ok(parcel) = parcel else { return };
-                        let put = || this.results.publish(parcel.kind, parcel.id, &parcel.bytes);
-                        tally.ended(parcel.id, this.patiently(put).map(|()| parcel.kind), true);
+        // One loop a thread rather than a task a job: jobs are taken in the manifest's order, which is that of the days.
+        let work = || {
+            while let Some(task) = this.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let id = &task.job.id;
+                let ended = match tally.stop.get() {
+                    Some(problem) => Err(problem.clone()),
+                    None => this.one(task, listen),
+                };
+                this.residence.left(task.job.period);
+                match ended {
+                    Ok(Ended::Now(kind, document)) => {
+                        let put = this.patiently(|| this.results.put(kind, id, &document));
+                        tally.ended(id, put.map(|()| kind), true);
                     }
-                });
-            }
-            // One loop a thread rather than a task a job: jobs are taken in the manifest's order, which is that of the days.
-            pool.broadcast(|_| {
-                loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(task) = this.tasks.get(place) else { return };
-                    let id = &task.job.id;
-                    let ended = match tally.stop.get() {
-                        Some(problem) => Err(problem.clone()),
-                        None => this.one(task, listen),
-                    };
-                    this.residence.left(task.job.period);
-                    match ended {
-                        Ok(Ended::Now(kind, document)) => {
-                            let parcel = Parcel { id, kind, bytes: sealed(id, &document) };
-                            // The publishers live as long as this end of the channel.
-                            let _ = send.send(parcel);
-                        }
-                        Ok(Ended::Before(kind)) => tally.ended(id, Ok(kind), false),
-                        Err(problem) => tally.ended(id, Err(problem), false),
-                    }
+                    Ok(Ended::Before(kind)) => tally.ended(id, Ok(kind), false),
+                    Err(problem) => tally.ended(id, Err(problem), false),
                 }
-            });
-            drop(send);
-        });
+            }
+        };
+        std::thread::scope(|scope| pools.iter().for_each(|pool| drop(scope.spawn(|| pool.install(work)))));
         let mut counts = tally.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
         counts.resident = self.residence.most();
         match tally.stop.into_inner() {

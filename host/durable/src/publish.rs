@@ -38,10 +38,27 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The operating system's; the old file is untouched and no temporary file stays.
 pub fn publish_as(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    place(temporary, path, bytes, File::sync_all)
+}
+
+/// As [`publish_as`], without waiting for the disk: readers see the old bytes or the new ones, a kill of the process takes
+/// nothing, and a crash of the machine takes, or tears, what was written since the last [`sync_file_system`].
+///
+/// For files that carry their own digest and that anybody can make again.
+///
+/// # Errors
+/// As there.
+pub fn place_as(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    place(temporary, path, bytes, |_| Ok(()))
+}
+
+fn place(temporary: &Path, path: &Path, bytes: &[u8], sync: impl FnOnce(&File) -> Result<()>) -> Result<()> {
     let write = || {
         let mut file = File::create(temporary)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        sync(&file)?;
+        // A network file system sends what is left when a file is closed: the name comes after.
+        drop(file);
         std::fs::rename(temporary, path)
     };
     write().inspect_err(|_| {
@@ -136,6 +153,15 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 /// The operating system's.
 pub fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Lets everything that was written to the file system of a folder survive a crash of the machine; tells of writes that the
+/// system put off and that failed since.
+///
+/// # Errors
+/// The operating system's.
+pub fn sync_file_system(folder: &Path) -> Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub struct ColumnsOptions {
 
 impl Default for ColumnsOptions {
     fn default() -> Self {
-        Self { workers: 0, block_rows: 4_096, full: false, days: None }
+        Self { workers: 0, block_rows: 2_048, full: false, days: None }
     }
 }
 

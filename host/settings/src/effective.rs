@@ -323,7 +323,7 @@ mod tests {
             |line: &str| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line).to_owned();
         let lines: Vec<String> = commented_file().lines().map(uncommented).collect();
         let text = lines.join("\n");
-        assert!(text.contains("\nblock_rows = 4096"));
+        assert!(text.contains("\nblock_rows = 2048"));
         let resolved = Settings::resolve(Some(("ghtrader.toml", &text)), [], &[]);
         assert!(resolved.is_ok(), "{resolved:?}");
         let mut names: Vec<String> = settings().iter().map(|s| environment_name(s.key.path)).collect();

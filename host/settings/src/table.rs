@@ -245,7 +245,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("l5_validate.source_missing_days_tolerance", integer(0, 10_000), "0", "missing days that are accepted"),
     setting("l5_validate.report_max_days", integer(1, 100_000), "200", "days that a report lists, the worst first"),
     setting("build.workers", integer(0, 256), "0", "threads that build features and labels; 0 = one a core"),
-    setting("build.block_rows", integer(512, 65_536), "4096", "rows a plugin gets in one call"),
+    setting("build.block_rows", integer(512, 65_536), "2048", "rows a plugin gets in one call"),
     setting("build.threshold_k", integer(1, 1_000), "1", "price ticks a mid must move to count as up or down"),
     setting("plugin.memory_mib", integer(1, 4_096), "64", "largest linear memory that a manifest may ask for"),
     setting(

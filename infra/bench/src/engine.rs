@@ -42,7 +42,7 @@ const MODELS: [FillModelName; 4] =
     [FillModelName::CrossOnly, FillModelName::Pessimistic, FillModelName::Optimistic, FillModelName::Touch];
 /// The three that a backtest runs side by side.
 const BRACKET: [FillModelName; 3] = [FillModelName::Pessimistic, FillModelName::Central, FillModelName::Optimistic];
-const BLOCK_ROWS: usize = 4_096;
+const BLOCK_ROWS: usize = 2_048;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Strategy {

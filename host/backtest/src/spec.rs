@@ -3,7 +3,7 @@
 use crate::latency::{Delay, LatencySpec};
 use ghtrader_core::{ErrorClass, Problem, TradingDay, Variety};
 use ghtrader_exchange::FillModel;
-use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
+use ghtrader_settings::{Finding, Key, Kind, check, findings_problem, no_toml};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -386,14 +386,7 @@ impl RunSpec {
         defaults: &[(&str, toml::Value)],
         overrides: &[String],
     ) -> Result<Self, Problem> {
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-            Problem::new(
-                "bad_toml",
-                ErrorClass::User,
-                format!("{file} is no TOML: {}", e.message()),
-                "mend the line named",
-            )
-        })?;
+        let mut table: toml::Table = text.parse().map_err(|e| no_toml(file, text, &e))?;
         for item in overrides {
             set(&mut table, item)?;
         }

@@ -89,13 +89,18 @@ fn range_of(range: &toml::Table) -> Values {
         return Values::Bad("a range needs from and to".to_owned());
     };
     let step = range.get("step");
-    let log = range.get("log").and_then(Value::as_bool).unwrap_or(false);
+    let log = match range.get("log") {
+        None => false,
+        Some(Value::Boolean(log)) => *log,
+        Some(other) => return Values::Bad(format!("log is true or false, not {other}")),
+    };
     if let (Some(from), Some(to), false) = (from.as_integer(), to.as_integer(), log)
         && step.is_none_or(Value::is_integer)
     {
         let step = step.and_then(Value::as_integer);
         return if from > to || step.is_some_and(|s| s < 1) {
-            Values::Bad("needs from ≤ to and step ≥ 1".to_owned())
+            let step = step.map_or_else(String::new, |s| format!(", step = {s}"));
+            Values::Bad(format!("needs from ≤ to and step ≥ 1, not from = {from}, to = {to}{step}"))
         } else {
             Values::Whole { from, to, step }
         };
@@ -109,8 +114,15 @@ fn range_of(range: &toml::Table) -> Values {
         Some(step) => step,
         None => None,
     };
-    if from > to || step.is_some_and(|s| s <= 0.0) || (log && (from <= 0.0 || step.is_some())) {
-        return Values::Bad("needs from ≤ to and step > 0; with log, from > 0 and no step".to_owned());
+    if from > to
+        || !(to - from).is_finite()
+        || step.is_some_and(|s| s <= 0.0)
+        || (log && (from <= 0.0 || step.is_some()))
+    {
+        let step = step.map_or_else(String::new, |s| format!(", step = {s}"));
+        return Values::Bad(format!(
+            "needs from ≤ to and step > 0; with log, from > 0 and no step; not from = {from}, to = {to}{step}"
+        ));
     }
     Values::Real { from, to, step, log }
 }
@@ -142,16 +154,19 @@ impl Axis {
     }
 
     fn values(&self) -> Vec<ParamValue> {
+        (0..self.count()).filter_map(|place| self.value(place)).collect()
+    }
+
+    /// The value at a place below [`Self::count`]; none of a range without a step.
+    fn value(&self, place: u128) -> Option<ParamValue> {
         match &self.values {
-            Values::List(list) => list.clone(),
+            Values::List(list) => list.get(usize::try_from(place).ok()?).cloned(),
             Values::Whole { from, step, .. } => {
-                let step = step.unwrap_or(1);
-                (0..self.count() as i64).map(|i| ParamValue::Integer(from + i * step)).collect()
+                let value = i128::from(*from) + i128::try_from(place).ok()? * i128::from(step.unwrap_or(1));
+                i64::try_from(value).ok().map(ParamValue::Integer)
             }
-            Values::Real { from, step: Some(step), .. } => {
-                (0..self.count()).map(|i| ParamValue::Number(tidy(from + i as f64 * step))).collect()
-            }
-            Values::Real { .. } | Values::Bad(_) => Vec::new(),
+            Values::Real { from, step: Some(step), .. } => Some(ParamValue::Number(tidy(from + place as f64 * step))),
+            Values::Real { .. } | Values::Bad(_) => None,
         }
     }
 
@@ -159,15 +174,16 @@ impl Axis {
     fn at(&self, share: f64) -> ParamValue {
         match &self.values {
             Values::Whole { from, to, step: None } => {
-                let wide = (to - from) as f64 + 1.0;
-                ParamValue::Integer((from + (share * wide) as i64).min(*to))
+                let wide = (i128::from(*to) - i128::from(*from)) as f64 + 1.0;
+                let value = i128::from(*from) + (share * wide) as i128;
+                ParamValue::Integer(i64::try_from(value).map_or(*to, |value| value.min(*to)))
             }
             Values::Real { from, to, step: None, log: false } => ParamValue::Number(from + share * (to - from)),
             Values::Real { from, to, step: None, log: true } => ParamValue::Number(from * libm::pow(to / from, share)),
             _ => {
-                let values = self.values();
-                let place = ((share * values.len() as f64) as usize).min(values.len().saturating_sub(1));
-                values.get(place).cloned().unwrap_or(ParamValue::Flag(false))
+                let count = self.count();
+                let place = ((share * count as f64) as u128).min(count.saturating_sub(1));
+                self.value(place).unwrap_or(ParamValue::Flag(false))
             }
         }
     }
@@ -175,7 +191,7 @@ impl Axis {
 
 /// Values of a stepped range, its end included where a step falls on it up to rounding.
 fn steps(from: f64, to: f64, step: f64) -> u128 {
-    ((to - from) / step + 1e-9).floor().max(0.0) as u128 + 1
+    (((to - from) / step + 1e-9).floor().max(0.0) as u128).saturating_add(1)
 }
 
 /// 0.1 + 2 × 0.1 is meant to be 0.3: twelve digits are what a person wrote.
@@ -274,6 +290,22 @@ mod tests {
         assert_eq!(points(&[], None), vec![Point::new()]);
     }
 
+    /// No step is too small to be counted, nor to be drawn from.
+    #[test]
+    fn a_tiny_step_is_counted_and_drawn_from() {
+        for step in ["1e-7", "1e-20", "1e-39", "1e-300"] {
+            let axes = axes(&format!("a = {{ from = 0.5, to = 0.9, step = {step} }}\nb = [1, 2]"));
+            assert!(count_points(&axes, None) >= 8_000_000, "{step}");
+            let drawn = points(&axes, Some(Sample { draws: 5, seed: 1 }));
+            assert!(
+                drawn.iter().filter_map(|p| number(&p["a"])).all(|v| (0.5..=0.9).contains(&v)),
+                "{step}: {drawn:?}"
+            );
+        }
+        let wide = axes(&format!("a = {{ from = {}, to = {} }}", i64::MIN, i64::MAX));
+        assert_eq!(points(&wide, Some(Sample { draws: 5, seed: 1 })).len(), 5);
+    }
+
     #[test]
     fn a_latin_hypercube_draws_from_every_part_once() {
         let axes =
@@ -301,7 +333,15 @@ mod tests {
 
     #[test]
     fn a_range_that_makes_no_sense_is_a_finding() {
-        for text in ["a = []", "a = { from = 2, to = 1, step = 1 }", "a = { from = 1 }", "a = { from = 1, to = 2 }"] {
+        for text in [
+            "a = []",
+            "a = { from = 2, to = 1, step = 1 }",
+            "a = { from = 1 }",
+            "a = { from = 1, to = 2 }",
+            "a = { from = 1.0, to = 2.0, step = nan }",
+            "a = { from = -1e308, to = 1e308, step = 1.0 }",
+            "a = { from = 1.0, to = 2.0, log = 'true' }",
+        ] {
             assert!(axes(text).iter().any(|a| a.finding(false).is_some()), "{text}");
         }
         assert!(axes("a = { from = 1, to = 2 }").iter().all(|a| a.finding(true).is_none()));

@@ -6,7 +6,7 @@ use crate::project::cell;
 use crate::results::{Kind, Results, State};
 use ghtrader_backtest::FillModelName;
 use ghtrader_core::{Digest, DigestBuilder, Problem};
-use ghtrader_durable::{io_problem, publish};
+use ghtrader_durable::{io_problem, publish_shared};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -192,7 +192,7 @@ impl Summary {
     pub fn write(&self, dir: &Path) -> Result<(), Problem> {
         let write = |name: &str, text: String| {
             let path = dir.join(name);
-            publish(&path, text.as_bytes())
+            publish_shared(&path, text.as_bytes())
                 .map_err(|e| io_problem("unwritable", &format!("cannot write {}", path.display()), &e))
         };
         let json = json!({

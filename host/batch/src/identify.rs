@@ -96,7 +96,10 @@ impl<'a> Identifier<'a> {
             days: planned.len(),
             rows: planned.iter().map(|d| d.rows).sum(),
             data: days_digest(&identities),
-            schedule: schedule.hash().to_owned(),
+            // Days that come later change no result over these.
+            schedule: planned
+                .last()
+                .map_or_else(|| schedule.hash().to_owned(), |d| schedule.hash_on(d.identity.trading_day)),
         };
         Ok(Days { period, variety: variety.clone(), planned })
     }

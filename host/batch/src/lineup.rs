@@ -217,9 +217,11 @@ pub fn prepare(
     let mut days = base_days(project.store, project.calendar, &schedule, spec.from, spec.to)?;
     attach(project.store, &built.iter().collect::<Vec<_>>(), &lineup.scoring, &mut days)?;
     let exchange = ghtrader_backtest::prepare_days(&days)?;
+    // Days that come later change no result over these.
+    let known = days.last().map_or_else(|| schedule.hash().to_owned(), |day| schedule.hash_on(day.trading_day));
     Ok(Prepared {
-        identity: lineup.identity(schedule.hash()),
-        report: lineup.report(schedule.hash(), data_warnings(&days)),
+        identity: lineup.identity(&known),
+        report: lineup.report(&known, data_warnings(&days)),
         strategy: lineup.strategy,
         days,
         exchange,

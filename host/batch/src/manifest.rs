@@ -9,7 +9,7 @@
 
 use ghtrader_backtest::RunSpec;
 use ghtrader_core::{Digest, ErrorClass, Problem, TradingDay};
-use ghtrader_durable::{io_problem, publish};
+use ghtrader_durable::{io_problem, publish_shared};
 use ghtrader_plugin::{ParamValue, Params};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +151,7 @@ pub(crate) fn write(path: &Path, head: &Head, jobs: &[Job]) -> Result<Digest, Pr
     }
     let digest = Digest::of(text.as_bytes());
     text.push_str(&format!("{DIGEST_START}{digest}\"}}\n"));
-    publish(path, text.as_bytes())
+    publish_shared(path, text.as_bytes())
         .map_err(|e| io_problem("unwritable", &format!("cannot write {}", path.display()), &e))?;
     Ok(digest)
 }

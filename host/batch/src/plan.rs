@@ -9,7 +9,7 @@ use crate::results::{Kind, Results, State};
 use crate::spec::{BatchSpec, LineupEntry, PluginEntry};
 use ghtrader_backtest::RunSpec;
 use ghtrader_core::{Digest, ErrorClass, Problem};
-use ghtrader_durable::{io_problem, publish};
+use ghtrader_durable::{io_problem, publish_shared};
 use ghtrader_model::Artefact;
 use ghtrader_plugin::{ParamValue, Params, Role};
 use std::collections::{BTreeMap, BTreeSet};
@@ -254,7 +254,7 @@ impl Plan {
             if std::fs::read(&file).is_ok_and(|there| there == *bytes) {
                 continue;
             }
-            publish(&file, bytes)
+            publish_shared(&file, bytes)
                 .map_err(|e| io_problem("unwritable", &format!("cannot write {}", file.display()), &e))?;
         }
         for model in &self.models {

@@ -73,6 +73,18 @@ impl Results {
         Ok(Self { dir: dir.to_path_buf(), host: if host.is_empty() { "host".to_owned() } else { host } })
     }
 
+    /// Opens a folder that a run has made.
+    ///
+    /// # Errors
+    /// `results_missing` if there is none.
+    pub fn existing(dir: &Path) -> Result<Self, Problem> {
+        if dir.is_dir() {
+            return Self::open(dir);
+        }
+        let what = format!("there is no folder {}", dir.display());
+        Err(Problem::new("results_missing", ErrorClass::User, what, "name the --out folder of `ghtrader batch run`"))
+    }
+
     /// The folder of one kind.
     pub fn folder(&self, kind: Kind) -> PathBuf {
         self.dir.join(kind.folder())

@@ -261,6 +261,11 @@ struct Tally<'a> {
 }
 
 impl Tally<'_> {
+    /// Counts a job that is left for the next run; why has been told.
+    fn not_begun(&self) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).missing += 1;
+    }
+
     fn ended(&self, id: &Digest, ended: Result<Kind, Problem>, now: bool) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match &ended {
@@ -335,10 +340,12 @@ impl<'a> Worker<'a> {
         let work = || {
             while let Some(task) = this.tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let id = &task.job.id;
-                let ended = match tally.stop.get() {
-                    Some(problem) => Err(problem.clone()),
-                    None => this.one(task, listen),
-                };
+                if tally.stop.get().is_some() {
+                    tally.not_begun();
+                    this.residence.left(task.job.period);
+                    continue;
+                }
+                let ended = this.one(task, listen);
                 this.residence.left(task.job.period);
                 match ended {
                     Ok(Ended::Now(kind, document)) => {

@@ -2,8 +2,8 @@
 
 use crate::axes::{Axis, Sample, axes_of};
 use ghtrader_backtest::{Delay, FillSpec, RunSpec};
-use ghtrader_core::{ErrorClass, Problem, TradingDay};
-use ghtrader_settings::{Finding, Key, Kind, check, findings_problem};
+use ghtrader_core::{Problem, TradingDay};
+use ghtrader_settings::{Finding, Key, Kind, check, findings_problem, no_toml};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -98,10 +98,7 @@ impl BatchSpec {
     /// # Errors
     /// Code `bad_batch_spec` with every finding at once, `bad_toml`.
     pub fn parse(text: &str, file: &str, defaults: &[(&str, Value)]) -> Result<Self, Problem> {
-        let mut table: Table = text.parse().map_err(|e: toml::de::Error| {
-            let what = format!("{file} is no TOML: {}", e.message());
-            Problem::new("bad_toml", ErrorClass::User, what, "mend the line named")
-        })?;
+        let mut table: Table = text.parse().map_err(|e| no_toml(file, text, &e))?;
         // One product is the usual case.
         if let (false, Some(Value::String(one))) = (table.contains_key("varieties"), table.get("variety")) {
             let one = Value::Array(vec![Value::String(one.clone())]);
@@ -265,7 +262,10 @@ fn runs(
     for set in sets {
         let mut one = base.clone();
         if let Some(set) = set {
-            one.insert("fills".to_owned(), set.clone());
+            // What the set leaves out is as [run.fills] says it.
+            let mut fills = one.get("fills").and_then(Value::as_table).cloned().unwrap_or_default();
+            fills.extend(set.as_table().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+            one.insert("fills".to_owned(), Value::Table(fills));
         }
         let spec = RunSpec::parse_with(&one.to_string(), file, defaults, &[])?;
         if !runs.contains(&spec) {

@@ -12,12 +12,16 @@ mod remote;
 use clap::Parser;
 use ghtrader_core::{ErrorClass, Problem};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Keeps freed memory at hand: the records of a run are many megabytes, and a batch has thousands of runs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Beyond a limit on the size of files a write fails, as on a full disk, and does not end the program without a word. Where the
+    // handler cannot be set it does.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -234,10 +234,15 @@ fn conditions(report: &Value) -> BTreeMap<String, String> {
         flatten(section, &report["spec"][section], &mut out);
     }
     out.retain(|key, _| !NO_CONDITION.contains(&key.as_str()));
-    for (key, pointer) in [("engine.version", "/engine/version"), ("tables.schedule", "/tables/schedule")] {
-        if let Some(value) = report.pointer(pointer) {
-            out.insert(key.to_owned(), shown(value));
-        }
+    // A product alone means that of its exchange; a batch writes both.
+    if let Some(variety) = out.get_mut("variety")
+        && let Some((_, product)) = variety.split_once('.')
+    {
+        *variety = product.to_owned();
+    }
+    // Which contract was main says the digest of each day's rows.
+    if let Some(version) = report.pointer("/engine/version") {
+        out.insert("engine.version".to_owned(), shown(version));
     }
     out
 }

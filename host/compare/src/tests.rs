@@ -205,10 +205,15 @@ fn other_conditions_are_compared_on_request_only() {
         let c = compare(with(pointer, value), &Options { allow_different: true, ..quick() }).expect("allowed");
         assert!(c.variants[0].condition_differences.iter().any(|d| d.key == key));
     }
-    // Which fill models ran beside the pessimistic one, seeds and limits are no conditions.
-    for (pointer, value) in
-        [("/spec/fills/models", json!(["touch"])), ("/spec/seed", json!(5)), ("/spec/risk/max_abs_position", json!(1))]
-    {
+    // Which fill models ran beside the pessimistic one, seeds and limits are no conditions; nor is how a product is written, and
+    // on which days the schedule went on.
+    for (pointer, value) in [
+        ("/spec/fills/models", json!(["touch"])),
+        ("/spec/seed", json!(5)),
+        ("/spec/risk/max_abs_position", json!(1)),
+        ("/spec/variety", json!("SHFE.cu")),
+        ("/tables/schedule", json!("another")),
+    ] {
         compare(with(pointer, value), &quick()).expect(pointer);
     }
     // Other days: only the common ones count.

@@ -16,6 +16,6 @@ pub use chain::Chained;
 pub use journal::{Journal, JournalError, read_journal};
 pub use lock::{Lock, lock, try_lock};
 pub use publish::{
-    Once, io_problem, is_full, make_folder, place_as, publish, publish_as, publish_once, remove, sync_file_system,
-    sync_folder,
+    Once, io_problem, is_full, make_folder, place_as, publish, publish_as, publish_once, publish_shared, remove,
+    sync_file_system, sync_folder,
 };

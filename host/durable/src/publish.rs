@@ -3,6 +3,7 @@
 use ghtrader_core::{ErrorClass, Problem};
 use std::fs::File;
 use std::io::{ErrorKind, Result, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// What became of a fact that may be written once.
@@ -21,9 +22,23 @@ pub enum Once {
 /// # Errors
 /// The operating system's; the old file is untouched and no temporary file stays.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<()> {
+    publish_with(path, bytes, 0o600)
+}
+
+/// As [`publish`], for others to read as far as the process's mask of permissions allows; what [`publish`] writes is its
+/// owner's alone.
+///
+/// # Errors
+/// As there.
+pub fn publish_shared(path: &Path, bytes: &[u8]) -> Result<()> {
+    publish_with(path, bytes, 0o666)
+}
+
+fn publish_with(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = folder_of(path);
     make_folder(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder)?;
+    let mode = std::fs::Permissions::from_mode(mode);
+    let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").permissions(mode).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
@@ -115,7 +130,10 @@ pub fn io_problem(code: &'static str, what: &str, error: &std::io::Error) -> Pro
         _ if is_full(error) => {
             Problem::new("disk_full", ErrorClass::Limit, what, "free some space and run the command again")
         }
-        ErrorKind::NotFound => Problem::new(code, ErrorClass::User, what, "check the path"),
+        // A folder where a file is meant, or bytes that are no text.
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::InvalidData => {
+            Problem::new(code, ErrorClass::User, what, "check the path")
+        }
         // A folder is to be made where a file is.
         ErrorKind::AlreadyExists
         | ErrorKind::PermissionDenied

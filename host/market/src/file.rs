@@ -107,7 +107,12 @@ impl TickFile {
     pub fn open(path: &Path, options: &ReadOptions<'_>) -> Result<Self, MarketError> {
         let unreadable = |e: std::io::Error| MarketError::Unreadable { path: path.to_owned(), reason: e.to_string() };
         let mut file = std::fs::File::open(path).map_err(unreadable)?;
-        let size_bytes = file.metadata().map_err(unreadable)?.len();
+        let about = file.metadata().map_err(unreadable)?;
+        if !about.is_file() {
+            let reason = "no regular file: it is read twice, which a pipe cannot be; save it first".to_owned();
+            return Err(MarketError::Unreadable { path: path.to_owned(), reason });
+        }
+        let size_bytes = about.len();
         let mut raw = Vec::new();
         file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut raw).map_err(unreadable)?;
         let whole_file_in_head = raw.len() as u64 == size_bytes;

@@ -294,6 +294,7 @@ impl<'a> Import<'a> {
             rows_duplicate: duplicates,
             sha256: None,
             replaced_sha256: None,
+            replaced_rows: None,
             reason: None,
             crossed_rows: 0,
             negative_price_rows: 0,
@@ -339,6 +340,7 @@ impl<'a> Import<'a> {
             underlying: None,
         };
         let symbol = imported.symbol.to_string();
+        let before = self.store.manifest(Dataset::Ticks, &symbol, day)?.map(|manifest| manifest.rows);
         let put = self.store.put_day(Dataset::Ticks, &symbol, day, &rows.ticks.view(), &meta)?;
         (imported.outcome, imported.replaced_sha256) = match &put {
             PutOutcome::Unchanged(_) => (ImportOutcome::Unchanged, None),
@@ -346,6 +348,7 @@ impl<'a> Import<'a> {
             PutOutcome::Replaced { old, .. } => (ImportOutcome::Replaced, Some(*old)),
         };
         DayLineage::new(put.manifest().sha256, sources, &rows.lines).put(self.store, &symbol, day)?;
+        imported.replaced_rows = before.filter(|_| imported.outcome == ImportOutcome::Replaced);
         imported.rows = put.manifest().rows;
         imported.sha256 = Some(put.manifest().sha256);
         imported.rows_duplicate += rows.duplicates;

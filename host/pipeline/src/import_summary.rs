@@ -39,6 +39,8 @@ pub struct ImportedDay {
     pub sha256: Option<Digest>,
     /// Digest of the file that was replaced.
     pub replaced_sha256: Option<Digest>,
+    /// Rows of the file that was replaced.
+    pub replaced_rows: Option<u64>,
     /// Why it was refused.
     pub reason: Option<String>,
     /// Rows whose best bid is above the best ask; kept.

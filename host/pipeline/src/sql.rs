@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What DuckDB's module does with statements: their rows as its program prints them here.
-const PYTHON: &str = "import sys, duckdb\ndb = duckdb.connect()\nfor statement in sys.argv[1:]:\n    cursor = db.execute(statement)\n    for row in iter(cursor.fetchone, None) if statement.startswith(('SELECT', 'EXPLAIN')) else []:\n        sys.stdout.write('\\x1f'.join('\\x1a' if v is None else str(v) for v in row) + '\\x1e')\n";
+const PYTHON: &str = "import os, sys, threading, duckdb\nthreading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\ndb = duckdb.connect()\nfor statement in sys.argv[1:]:\n    cursor = db.execute(statement)\n    for row in iter(cursor.fetchone, None) if statement.startswith(('SELECT', 'EXPLAIN')) else []:\n        sys.stdout.write('\\x1f'.join('\\x1a' if v is None else str(v) for v in row) + '\\x1e')\n";
 const NULL: &str = "\u{1a}";
 const CELLS: char = '\u{1f}';
 const ROWS: char = '\u{1e}';
@@ -145,8 +145,9 @@ fn by_duckdb(root: &Path, query: &Query, bounds: SqlBounds, time: Duration) -> R
     let started = |e: &std::io::Error| {
         Problem::new("sql_engine_missing", ErrorClass::User, format!("cannot start DuckDB: {e}"), "install it anew")
     };
+    // Nothing is written to its input, which ends with this process, however that ends; the Python then ends as well.
     let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| started(&e))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| started(&e))?;
     // Both are read while it runs, or it would wait for a reader.
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let full = Arc::new(AtomicBool::new(false));

@@ -80,6 +80,16 @@ impl Key {
     }
 }
 
+/// A text that is no TOML, by the line where it ceases to be; `file` names it.
+pub fn no_toml(file: &str, text: &str, error: &toml::de::Error) -> Problem {
+    let before = error.span().and_then(|span| text.as_bytes().get(..span.start));
+    let line = before.map_or_else(String::new, |before| {
+        format!(", line {}", before.iter().filter(|byte| **byte == b'\n').count() + 1)
+    });
+    let what = format!("{file}{line} is no TOML: {}", error.message());
+    Problem::new("bad_toml", ErrorClass::User, what, "mend the line named")
+}
+
 /// One thing wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -123,6 +133,13 @@ pub fn check(table: &Table, keys: &[Key]) -> Vec<Finding> {
     findings
 }
 
+/// The value of a key that nobody knows, unless it may be a secret by its name.
+pub(crate) fn shown_of(key: &str, value: &str) -> String {
+    let key = key.to_lowercase();
+    let secret = ["pass", "pwd", "secret", "token", "key", "credential"].iter().any(|word| key.contains(word));
+    if secret { String::new() } else { value.to_owned() }
+}
+
 fn walk(table: &Table, prefix: &str, keys: &[Key], findings: &mut Vec<Finding>) {
     for (name, value) in table {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
@@ -141,7 +158,7 @@ fn walk(table: &Table, prefix: &str, keys: &[Key], findings: &mut Vec<Finding>) 
                     Some(near) => format!("there is no such key; is `{near}` meant?"),
                     None => "there is no such key".to_owned(),
                 };
-                findings.push(finding(&path, value, what));
+                findings.push(Finding { value: shown_of(&path, &value.to_string()), key: path, what });
             }
         }
     }

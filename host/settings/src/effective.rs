@@ -1,8 +1,9 @@
 //! The settings that hold: built-in, then the file, then the environment, then the command line.
 
+use crate::check::shown_of;
 use crate::table::{SETTINGS, Setting, VARIETIES, VARIETY_SECTIONS, settings};
-use crate::{Finding, Kind, check, findings_problem, nearest};
-use ghtrader_core::{Digest, DigestBuilder, ErrorClass, Problem};
+use crate::{Finding, Kind, check, findings_problem, nearest, no_toml};
+use ghtrader_core::{Digest, DigestBuilder, Problem};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -87,14 +88,7 @@ impl Settings {
         let mut effective = Self::default();
         let mut findings: Vec<Finding> = Vec::new();
         if let Some((name, text)) = file {
-            let table: Table = text.parse().map_err(|e: toml::de::Error| {
-                Problem::new(
-                    "bad_toml",
-                    ErrorClass::User,
-                    format!("{name} is no TOML: {}", e.message()),
-                    "mend the line named",
-                )
-            })?;
+            let table: Table = text.parse().map_err(|e| no_toml(name, text, &e))?;
             let keys: Vec<_> = settings().iter().map(|s| s.key).collect();
             let found = check(&table, &keys).into_iter().map(|f| Finding { key: format!("{name}: {}", f.key), ..f });
             findings.extend(found);
@@ -115,7 +109,8 @@ impl Settings {
                 Some(setting) => effective.text(setting, &text, Origin::Environment(name), &mut findings),
                 None => {
                     let names: Vec<String> = settings().iter().map(|s| environment_name(s.key.path)).collect();
-                    findings.push(unknown(&name, &text, names.iter().map(String::as_str)));
+                    let names = names.iter().map(String::as_str).chain(RESERVED.iter().copied());
+                    findings.push(unknown(&name, &text, names));
                 }
             }
         }
@@ -250,7 +245,7 @@ fn unknown<'a>(name: &str, text: &str, names: impl Iterator<Item = &'a str>) -> 
         Some(near) => format!("there is no such setting; is `{near}` meant?"),
         None => "there is no such setting".to_owned(),
     };
-    Finding { key: name.to_owned(), value: text.to_owned(), what }
+    Finding { key: name.to_owned(), value: shown_of(name, text), what }
 }
 
 /// The commented settings file that `ghtrader init` writes.
@@ -300,6 +295,12 @@ mod tests {
         {
             assert!(what.contains(part), "{part} in {what}");
         }
+        // A name that was mistyped may have been that of a secret.
+        let file = ("ghtrader.toml", "[diff]\npassword = 'x7'\n");
+        let variables = env(&[("GHTRADER_DIFF_PASSWORT", "x7")]);
+        let problem = Settings::resolve(Some(file), variables, &["diff.secret=x7".into()]);
+        let what = problem.expect_err("three faults").what;
+        assert!(!what.contains("x7") && what.contains("is `GHTRADER_DIFF_PASSWORD` meant?"), "{what}");
     }
 
     /// P-10, P-11, P-12

@@ -8,7 +8,7 @@ mod effective;
 mod nearest;
 mod table;
 
-pub use check::{Finding, Key, Kind, check, findings_problem};
+pub use check::{Finding, Key, Kind, check, findings_problem, no_toml};
 pub use effective::{Effective, Origin, Settings, commented_file, environment_name};
 pub use nearest::nearest;
 pub use table::{Setting, VARIETIES, VARIETY_SECTIONS, settings};

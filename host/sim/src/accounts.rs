@@ -79,7 +79,12 @@ impl Accounts {
     }
 
     fn parse(text: &str) -> Result<(Self, File), String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        // Not the line itself, which may hold a password.
+        let file: File = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.lines().count().max(1));
+            format!("line {line}: {}", e.message())
+        })?;
         let money = |who: &str, cny: f64| {
             if cny.is_finite() && cny > 0.0 {
                 Ok(cny)

@@ -68,6 +68,12 @@ impl Schedule {
         self.rows.iter().map(|row| row.date).zip(Self::prefix_hashes(&self.rows)).collect()
     }
 
+    /// The hash of the schedule up to a day: what a result over days up to it depends on.
+    pub fn hash_on(&self, day: TradingDay) -> String {
+        let rows = self.rows.partition_point(|row| row.date <= day);
+        Self::hash_of(&self.rows[..rows])
+    }
+
     fn prefix_hashes(rows: &[ScheduleRow]) -> Vec<String> {
         let line = |row: &ScheduleRow| format!("{},{},{}\n", row.date, row.main_contract, row.segment_id);
         let mut lines: Vec<String> = rows.iter().map(line).collect();

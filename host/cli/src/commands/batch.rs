@@ -50,13 +50,13 @@ pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem
             return ran.or_else(|problem| refused(context, &problem));
         }
         Batch::Status { manifest, out } => {
-            let status = status(&Manifest::open(&manifest)?, &Results::open(&out)?)?;
+            let status = status(&Manifest::open(&manifest)?, &Results::existing(&out)?)?;
             emit(context.json, &status, status_text)?;
             return Ok(complete(&status));
         }
         Batch::Collect { manifest, out } => {
             let manifest = Manifest::open(&manifest)?;
-            let summary = summarise(&manifest, &Results::open(&out)?)?;
+            let summary = summarise(&manifest, &Results::existing(&out)?)?;
             summary.write(&out)?;
             let body = json!({ "digest": summary.digest, "status": summary.status, "rows": summary.rows.len(),
                                "csv": out.join("summary.csv"), "json": out.join("summary.json") });
@@ -65,7 +65,7 @@ pub(crate) fn run(context: &Context, command: Batch) -> Result<ExitCode, Problem
             })?;
             return Ok(complete(&summary.status));
         }
-        Batch::Retry { manifest, out } => retry(context, &Manifest::open(&manifest)?, &Results::open(&out)?)?,
+        Batch::Retry { manifest, out } => retry(context, &Manifest::open(&manifest)?, &Results::existing(&out)?)?,
         Batch::Poison { out, id, exit_code, signal, stderr } => {
             let stderr: String = stderr.chars().take(2_000).collect();
             let document = Death { exit_code, signal, stderr }.document(&id);

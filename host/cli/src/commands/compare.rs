@@ -120,13 +120,19 @@ pub(crate) fn of_batch(dir: &Path, manifest: Option<&Path>) -> Result<(Vec<Outco
     }
     let outcomes = results.iter().map(|p| read(p)).collect::<Result<Vec<_>, _>>()?;
     let mut untested = Vec::new();
+    let mut settled = results.len();
     for (folder, what) in
         [("failed", "jobs failed and have no result"), ("poison", "jobs ended their process and were set aside")]
     {
         let count = documents(folder)?.len();
+        settled += count;
         if count > 0 {
             untested.push(format!("{count} {what}: see {folder}/"));
         }
+    }
+    if let Some(missing) = ids.as_ref().map(|ids| ids.len().saturating_sub(settled)).filter(|missing| *missing > 0) {
+        let all = settled + missing;
+        untested.push(format!("{missing} of {all} jobs have not been run: `ghtrader batch run` goes on with them"));
     }
     Ok((join_parts(outcomes), untested))
 }

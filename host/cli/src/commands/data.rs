@@ -165,7 +165,10 @@ fn import_text(s: &ImportSummary) -> String {
         .symbol_days
         .iter()
         .map(|d| {
-            let outcome = format!("{:?}", d.outcome).to_lowercase();
+            let mut outcome = format!("{:?}", d.outcome).to_lowercase();
+            if let Some(before) = d.replaced_rows {
+                outcome = format!("{outcome} {} rows", grouped(before as i64));
+            }
             let digest = d.sha256.map_or_else(|| d.reason.clone().unwrap_or_default(), |s| s.short16());
             vec![d.symbol.to_string(), d.trading_day.to_string(), outcome, grouped(d.rows as i64), digest]
         })
@@ -187,13 +190,29 @@ fn synth_problem(error: ghtrader_market::synth::SynthError) -> Problem {
     error.into()
 }
 
+/// First word of the source of every day that was made here.
+const SYNTHETIC: &str = "synthetic";
+
 /// Generates every symbol-day on all cores and stores it.
+///
+/// # Errors
+/// `recorded_day` where a day holds ticks of another source; nothing has changed then.
 pub(crate) fn synth_to_store(context: &Context, spec: SynthSpec, store: &dyn Store) -> Result<SynthReport, Problem> {
-    let source = format!("synthetic seed {} signal {} rows {}", spec.seed, spec.signal, spec.rows_per_day);
+    let source = format!("{SYNTHETIC} seed {} signal {} rows {}", spec.seed, spec.signal, spec.rows_per_day);
     let market = SynthMarket::new(spec, &context.calendar).map_err(synth_problem)?;
     let build = ghtrader_core::Digest::of(source.as_bytes());
     let meta = DayMeta { source, counting: Counting::Single, build, underlying: None };
     let (done, total) = (AtomicU64::new(0), market.symbol_days() as u64);
+    // Looked at before anything is made: what was recorded is not made again.
+    for index in 0..market.symbol_days() {
+        let (contract, day, _) = market.key(index);
+        let kept = store.manifest(Dataset::Ticks, &contract.to_string(), day)?;
+        if let Some(kept) = kept.filter(|kept| !kept.source.starts_with(SYNTHETIC)) {
+            let what = format!("{contract} on {day} holds {} rows from {}", grouped(kept.rows as i64), kept.source);
+            let remedy = "make the synthetic market in a root of its own (--root), or over other days";
+            return Err(Problem::new("recorded_day", ErrorClass::Conflict, what, remedy));
+        }
+    }
     (0..market.symbol_days()).into_par_iter().try_for_each(|index| {
         let day = market.generate(index);
         let symbol = day.contract.to_string();

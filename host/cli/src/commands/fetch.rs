@@ -262,7 +262,9 @@ fn download_text(r: &DownloadReport) -> String {
             ]);
         }
         for day in &symbol.skipped {
-            let what = format!("{:?}: {}", day.skip.reason, day.skip.error);
+            // The word of the ledger.
+            let reason = serde_json::to_value(day.skip.reason).unwrap_or_default();
+            let what = format!("{}: {}", reason.as_str().unwrap_or_default(), day.skip.error);
             rows.push(vec![
                 symbol.symbol.to_string(),
                 day.trading_day.to_string(),

@@ -14,9 +14,13 @@ use crate::schema;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use ghtrader_core::ErrorClass;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+
+/// What became of a job, as the summary says it.
+const JOB_STATES: [&str; 4] = ["done", "failed", "poison", "missing"];
 
 /// A batch to be planned and run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -117,6 +121,11 @@ pub(crate) async fn list_batch_jobs(
     ApiPath(id): ApiPath<String>,
     ApiQuery(query): ApiQuery<BatchJobQuery>,
 ) -> Result<Reply, Refusal> {
+    if let Some(state) = query.state.as_deref().filter(|state| !JOB_STATES.contains(state)) {
+        let what = format!("no job is `{state}`");
+        let remedy = format!("ask for one of {}", JOB_STATES.join(", "));
+        return Err(Refusal::new("bad_query", ErrorClass::User, what, remedy).value(state));
+    }
     app.blocking(move |app| {
         let rows = app.batches.summary(&id)?.rows.into_iter().enumerate();
         let wanted = |row: &serde_json::Map<String, Value>| match &query.state {

@@ -86,7 +86,8 @@ fn is_filled(folder: &Path) -> bool {
 /// What DuckDB is told, in order, to answer a query that gives at most `limit` rows as texts: the types of its columns, a
 /// separator, its rows. It may read the store's folder and nothing else, and keeps nothing.
 pub fn duckdb_statements(root: &Path, query: &Query, limit: usize) -> Vec<String> {
-    let mut all = vec!["SET TimeZone = 'UTC'".to_owned()];
+    // A query that takes a while would draw its progress among the rows.
+    let mut all = vec!["SET enable_progress_bar = false".to_owned(), "SET TimeZone = 'UTC'".to_owned()];
     all.extend(views_of(root, query));
     all.push(format!("SET allowed_directories = [{}]", quoted(&format!("{}/", root.display()))));
     all.push("SET enable_external_access = false".to_owned());

@@ -174,3 +174,19 @@ fn volume_going_down() {
     assert_eq!(day["volume_falls"], 1);
     assert_eq!(desk.program.ok(&["data", "report", SYMBOL, DAY])["quality"]["volume_decreased"], 1);
 }
+
+/// D-12: a synthetic market takes the place of no day that was recorded, and an import tells what it replaces.
+#[test]
+fn a_recorded_day_is_not_made_again() {
+    let desk = Desk::empty();
+    Ticks::new(SYMBOL, 2_000).write(desk.dir.path());
+    desk.import("SHFE.cu2509.csv");
+    let market = ["data", "synth", "--var", "cu", "--days", "3", "--rows-per-day", "1000", "--first-day", DAY];
+    let what = desk.program.fails(&market, 4, "recorded_day");
+    assert!(what.contains(&format!("{SYMBOL} on {DAY} holds 2,000 rows from tqsdk")), "{what}");
+    assert_eq!(desk.program.ok(&["data", "list"])["rows"].as_array().map_or(1, Vec::len), 1, "nothing was stored");
+    Ticks::new(SYMBOL, 1_500).write(desk.dir.path());
+    let summary = desk.import("SHFE.cu2509.csv");
+    let day = &summary["symbol_days"][0];
+    assert_eq!((&day["outcome"], &day["replaced_rows"]), (&"replaced".into(), &2_000.into()), "{day:#}");
+}

@@ -686,3 +686,37 @@ fn a_disk_that_fills_up_in_the_middle() {
     assert_eq!(desk.run("full", "copied", &[]).code, Some(0));
     assert!(desk.results("copied") == desk.results("roomy"));
 }
+
+/// B-22, B-29: days that come later leave a manifest and its results as they are; a comparison says what was not run.
+#[test]
+fn a_manifest_outlives_the_days_behind_it() {
+    let desk = Desk { dir: tempfile::tempdir().unwrap() };
+    let days = |more: &[&str]| {
+        let market = ["data", "synth", "--var", "cu", "--rows-per-day", "1000", "--seed", "3", "--signal", "1"];
+        desk.program().ok(&[&market, more].concat());
+        desk.program().ok(&["main", "schedule", "--var", "cu"]);
+        desk.program().ok(&["main", "build", "--var", "cu"]);
+    };
+    days(&["--days", "4", "--first-day", "2025-07-01"]);
+    let taker = artefacts().join("taker.wasm");
+    let grid = "[grid]\nstrategy.threshold = [0.3, 0.6]\n";
+    let lineup = format!("[[lineups]]\nname = 't'\n[lineups.strategy]\nplugin = '{}'\n", taker.display());
+    let planned = desk.plan("later", &format!("split = 'day'\n{lineup}{grid}"));
+    let jobs = planned["jobs"].as_u64().unwrap();
+    assert_eq!(desk.run("later", "before", &[]).count("done"), jobs);
+    days(&["--days", "2", "--first-day", "2025-07-07"]);
+    assert_eq!(desk.program().ok(&["main", "show", "--var", "cu"])["rows"].as_array().unwrap().len(), 5);
+    assert_eq!(desk.run("later", "after", &[]).count("done"), jobs);
+    assert_eq!(desk.results("before"), desk.results("after"));
+    // The days of both variants that come last by their ids are gone.
+    let compare = ["compare", "--batch", "after", "--manifest", "later.m"];
+    let whole = desk.program().ok(&compare).to_string();
+    assert!(!whole.contains("have not been run"), "{whole}");
+    let last = fs::read_dir(desk.path("after/results")).unwrap().flatten().find(|file| {
+        let text = fs::read_to_string(file.path()).unwrap();
+        text.contains("2025-07-04")
+    });
+    fs::remove_file(last.unwrap().path()).unwrap();
+    let (code, said) = desk.program().json(&[&compare[..], &["--allow-different"]].concat());
+    assert!(code == 0 && said.to_string().contains("1 of 6 jobs have not been run"), "{said:#}");
+}

@@ -29,7 +29,8 @@ type Keys = BTreeMap<TradingDay, Digest>;
 /// Works ids out, each part of them once.
 pub(crate) struct Identifier<'a> {
     project: &'a Project<'a>,
-    schedules: BTreeMap<String, Schedule>,
+    /// With the hash that each was on each of its days.
+    schedules: BTreeMap<String, (Schedule, BTreeMap<TradingDay, String>)>,
     keys: BTreeMap<(String, Digest, String), Keys>,
     days: BTreeMap<(usize, Digest), Digest>,
     tables: BTreeMap<(String, usize), Digest>,
@@ -48,10 +49,15 @@ impl<'a> Identifier<'a> {
 
     /// The main schedule of a product.
     pub(crate) fn schedule(&mut self, variety: &Variety) -> Result<&Schedule, Problem> {
+        self.schedule_and_hashes(variety).map(|(schedule, _)| schedule)
+    }
+
+    fn schedule_and_hashes(&mut self, variety: &Variety) -> Result<&(Schedule, BTreeMap<TradingDay, String>), Problem> {
         let name = variety.to_string();
         if !self.schedules.contains_key(&name) {
             let schedule = stored_schedule(self.project.store, variety)?;
-            self.schedules.insert(name.clone(), schedule);
+            let hashes = schedule.hashes();
+            self.schedules.insert(name.clone(), (schedule, hashes));
         }
         self.schedules.get(&name).ok_or_else(|| {
             Problem::new("schedule_missing", ErrorClass::Internal, format!("no schedule of {name}"), "report this")
@@ -86,7 +92,7 @@ impl<'a> Identifier<'a> {
     /// The days of one period; the first one follows no roll, since nothing is held over it.
     pub(crate) fn period(&mut self, variety: &Variety, from: TradingDay, to: TradingDay) -> Result<Days, Problem> {
         let project = self.project;
-        let schedule = self.schedule(variety)?;
+        let (schedule, hashes) = self.schedule_and_hashes(variety)?;
         let planned = planned_days(project.store, project.calendar, schedule, Some(from), Some(to))?;
         let identities: Vec<DayIdentity> = planned.iter().map(|d| d.identity.clone()).collect();
         let period = Period {
@@ -99,7 +105,8 @@ impl<'a> Identifier<'a> {
             // Days that come later change no result over these.
             schedule: planned
                 .last()
-                .map_or_else(|| schedule.hash().to_owned(), |d| schedule.hash_on(d.identity.trading_day)),
+                .and_then(|day| hashes.get(&day.identity.trading_day))
+                .map_or_else(|| schedule.hash().to_owned(), Clone::clone),
         };
         Ok(Days { period, variety: variety.clone(), planned })
     }
